@@ -1,0 +1,62 @@
+public import Syscalls
+
+/// Named immutable blobs, and a few small named files beside them: what a volume is kept in.
+///
+/// A blob is created, appended to by its creator, synced, and from then on only read. Thread-safe. Nothing here knows of
+/// keys: every byte that arrives is sealed or public. Whatever comes back is believed only after it is authenticated.
+public protocol BlobStorage: AnyObject, Sendable {
+    /// Creates an empty blob. Fails with `.alreadyExists` if there is one of that name. Its name is durable after `syncNames`.
+    func createBlob(_ id: BlobID) throws(Failure) -> any WritableBlob
+    /// Opens for reading. Fails with `.missing`.
+    func openBlob(_ id: BlobID) throws(Failure) -> any ReadableBlob
+    /// Deletes; fails with `.missing`. Blobs opened before stay readable.
+    func deleteBlob(_ id: BlobID) throws(Failure)
+    /// Makes durable that these blobs exist (their contents need `sync` of their own).
+    func syncNames(of ids: [BlobID]) throws(Failure)
+    /// Calls `visit` for every blob, in no order. For checks and for clearing what no checkpoint names.
+    func listBlobs(_ visit: (BlobID) throws(Failure) -> Void) throws(Failure)
+
+    /// A small file's whole content, or nil. Fails with `.damaged` if it is larger than `limitBytes`.
+    func readSmallFile(_ name: String, limitBytes: Int) throws(Failure) -> [UInt8]?
+    /// Replaces a small file, atomically and durably (write aside, sync, rename, sync of the directory).
+    func replaceSmallFile(_ name: String, with bytes: [UInt8]) throws(Failure)
+    /// Opens or creates a small file that is written in place (the head).
+    func openSmallFile(_ name: String) throws(Failure) -> any WritableBlob
+    func deleteSmallFile(_ name: String) throws(Failure)
+
+    func capacity() throws(Failure) -> StorageCapacity
+    /// What a message calls this storage: a path.
+    var name: String { get }
+    /// True when nothing may be written.
+    var isReadOnly: Bool { get }
+}
+
+/// Room on the storage, in bytes.
+public struct StorageCapacity: Sendable, Equatable {
+    public var totalBytes: UInt64
+    /// Free for this user.
+    public var availableBytes: UInt64
+
+    public init(totalBytes: UInt64, availableBytes: UInt64) {
+        self.totalBytes = totalBytes
+        self.availableBytes = availableBytes
+    }
+}
+
+/// An open blob. Thread-safe. Closed when the last reference goes.
+public protocol ReadableBlob: AnyObject, Sendable {
+    /// Fills `buffer` from `offset`; returns fewer bytes than asked only at the end of the blob.
+    func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(Failure) -> Int
+    func sizeBytes() throws(Failure) -> UInt64
+}
+
+/// A blob being written by its creator. Thread-safe for writes that do not overlap.
+public protocol WritableBlob: ReadableBlob {
+    /// Writes all of `bytes` at `offset`, which may leave a gap that others fill.
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(Failure)
+    /// fdatasync(2): everything written before is on stable storage.
+    func sync() throws(Failure)
+    func truncate(to sizeBytes: UInt64) throws(Failure)
+    /// Writes zeros over a range and so allocates it, so that later writes there need no change of the storage's own metadata.
+    func zeroFill(_ range: Range<UInt64>) throws(Failure)
+}

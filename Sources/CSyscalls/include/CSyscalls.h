@@ -1,0 +1,10 @@
+// Calls and constants of Linux that Swift's Glibc module cannot import: variadic calls and macros with casts.
+#ifndef C_SYSCALLS_H
+#define C_SYSCALLS_H
+
+#include <stdint.h>
+
+/// ioctl(2) with a pointer argument. Returns -1 and sets errno on failure.
+int efs_ioctl_pointer(int descriptor, unsigned long request, void *argument);
+
+#endif
