@@ -1,6 +1,16 @@
+#define _GNU_SOURCE
 #include "CSyscalls.h"
+#include <fcntl.h>
 #include <sys/ioctl.h>
 
 int efs_ioctl_pointer(int descriptor, unsigned long request, void *argument) {
     return ioctl(descriptor, request, argument);
+}
+
+int efs_open(int directory, const char *path, int flags, unsigned int mode) {
+    return openat(directory, path, flags, mode);
+}
+
+int efs_fallocate(int descriptor, int mode, int64_t offset, int64_t length) {
+    return fallocate(descriptor, mode, offset, length);
 }

@@ -7,4 +7,10 @@
 /// ioctl(2) with a pointer argument. Returns -1 and sets errno on failure.
 int efs_ioctl_pointer(int descriptor, unsigned long request, void *argument);
 
+/// openat(2) with its optional mode. Returns -1 and sets errno on failure.
+int efs_open(int directory, const char *path, int flags, unsigned int mode);
+
+/// fallocate(2). Returns -1 and sets errno on failure.
+int efs_fallocate(int descriptor, int mode, int64_t offset, int64_t length);
+
 #endif
