@@ -52,7 +52,7 @@ let package = Package(
         layer("Tables", ["Records", "Sealing", "BlobStorage", "Syscalls", "CZstd"]),
         layer("Log", ["Records", "Sealing", "BlobStorage", "Tables", "Syscalls"]),
         layer("MetadataStore", ["Records", "Log", "Syscalls"]),
-        layer("ChunkStore", ["Log", "Syscalls"]),
+        layer("ChunkStore", ["Records", "Log", "Syscalls"]),
         layer(
             "FileSystem",
             ["Records", "MetadataStore", "ChunkStore", "Log", "BlobStorage", "KeyManagement", "Sealing", "Syscalls"]),

@@ -11,6 +11,8 @@ public protocol BlobStorage: AnyObject, Sendable {
     func openBlob(_ id: BlobID) throws(Failure) -> any ReadableBlob
     /// Deletes; fails with `.missing`. Blobs opened before stay readable.
     func deleteBlob(_ id: BlobID) throws(Failure)
+    /// Cuts a blob that a dead writer left behind its last genuine byte.
+    func truncateBlob(_ id: BlobID, to sizeBytes: UInt64) throws(Failure)
     /// Makes durable that these blobs exist (their contents need `sync` of their own).
     func syncNames(of ids: [BlobID]) throws(Failure)
     /// Calls `visit` for every blob, in no order. For checks and for clearing what no checkpoint names.
@@ -57,6 +59,9 @@ public protocol WritableBlob: ReadableBlob {
     /// fdatasync(2): everything written before is on stable storage.
     func sync() throws(Failure)
     func truncate(to sizeBytes: UInt64) throws(Failure)
+    /// Takes room for a range, so that writing there cannot fail for want of it; the range reads as zeros until then. Storage that
+    /// cannot do so does nothing.
+    func allocate(_ range: Range<UInt64>) throws(Failure)
     /// Writes zeros over a range and so allocates it, so that later writes there need no change of the storage's own metadata.
     func zeroFill(_ range: Range<UInt64>) throws(Failure)
 }

@@ -66,6 +66,11 @@ public final class DirectoryStorage: BlobStorage {
         }
     }
 
+    public func truncateBlob(_ id: BlobID, to sizeBytes: UInt64) throws(Failure) {
+        let path = Self.path(of: id)
+        do { try OwnedDescriptor.open(path, at: root, O_WRONLY).truncate(to: sizeBytes) } catch { throw failure("truncating", path, error) }
+    }
+
     public func syncNames(of ids: [BlobID]) throws(Failure) {
         for folder in Set(ids.map(Self.folder)) {
             do { try OwnedDescriptor.open(folder, at: root, O_RDONLY | O_DIRECTORY).sync() } catch {

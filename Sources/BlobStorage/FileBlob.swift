@@ -32,6 +32,12 @@ final class FileBlob: WritableBlob {
         do { try descriptor.truncate(to: sizeBytes) } catch { throw Failure(systemCall: "truncating", object: name, error) }
     }
 
+    func allocate(_ range: Range<UInt64>) throws(Failure) {
+        do { try descriptor.allocate(range) } catch where error == .notSupported || error == .invalidArgument {
+            return
+        } catch { throw Failure(systemCall: "allocating", object: name, error) }
+    }
+
     func zeroFill(_ range: Range<UInt64>) throws(Failure) {
         let piece = 1 << 20
         let zeros = UnsafeMutableRawBufferPointer.allocate(byteCount: min(piece, Int(range.count)), alignment: 4096)

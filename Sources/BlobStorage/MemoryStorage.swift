@@ -39,6 +39,11 @@ public final class MemoryStorage: BlobStorage {
         guard state.withLock({ $0.blobs.removeValue(forKey: id) }) != nil else { throw missing("\(id)") }
     }
 
+    public func truncateBlob(_ id: BlobID, to sizeBytes: UInt64) throws(Failure) {
+        guard let blob = state.withLock({ $0.blobs[id] }) else { throw missing("\(id)") }
+        try blob.truncate(to: sizeBytes)
+    }
+
     public func syncNames(of ids: [BlobID]) throws(Failure) {}
 
     public func listBlobs(_ visit: (BlobID) throws(Failure) -> Void) throws(Failure) {
@@ -120,6 +125,8 @@ final class MemoryBlob: WritableBlob {
             }
         }
     }
+
+    func allocate(_ range: Range<UInt64>) throws(Failure) {}
 
     func zeroFill(_ range: Range<UInt64>) throws(Failure) {
         let zeros = [UInt8](repeating: 0, count: Int(range.count))

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "CSyscalls.h"
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/ioctl.h>
 
 int efs_ioctl_pointer(int descriptor, unsigned long request, void *argument) {
@@ -13,4 +14,8 @@ int efs_open(int directory, const char *path, int flags, unsigned int mode) {
 
 int efs_fallocate(int descriptor, int mode, int64_t offset, int64_t length) {
     return fallocate(descriptor, mode, offset, length);
+}
+
+void efs_name_thread(const char *name) {
+    pthread_setname_np(pthread_self(), name);
 }

@@ -13,4 +13,7 @@ int efs_open(int directory, const char *path, int flags, unsigned int mode);
 /// fallocate(2). Returns -1 and sets errno on failure.
 int efs_fallocate(int descriptor, int mode, int64_t offset, int64_t length);
 
+/// pthread_setname_np(3) of the calling thread: what `ps` and `perf` show, at most 15 bytes.
+void efs_name_thread(const char *name);
+
 #endif
