@@ -61,7 +61,8 @@ let package = Package(
         .executableTarget(
             name: "efs",
             dependencies: [
-                "Mount", "FileSystem", "KeyManagement", "Sealing", "Syscalls",
+                "Mount", "FileSystem", "KeyManagement", "Sealing", "Syscalls", "CSyscalls",
+                .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -75,6 +76,7 @@ let package = Package(
         tests("LogTests", ["Log", "Tables", "Records", "Sealing", "BlobStorage", "Syscalls"]),
         tests("FileSystemTests", ["FileSystem", "MetadataStore", "ChunkStore", "Records", "BlobStorage", "Syscalls"]),
         tests("FUSETests", ["FUSE", "Syscalls"]),
+        tests("CommandLineTests", ["efs", "Syscalls", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
         tests("MountTests", ["Mount", "FUSE", "FileSystem", "Syscalls"]),
     ]
 )

@@ -1,0 +1,62 @@
+# The targets that people type. Each works from a fresh clone and is quick when there is nothing left to do.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+SWIFT ?= swift
+
+bindir = $(DESTDIR)$(PREFIX)/bin
+sharedir = $(DESTDIR)$(PREFIX)/share
+# mount(8) looks for its helpers only there.
+sbindir = $(DESTDIR)/sbin
+
+.NOTPARALLEL:
+.PHONY: help run build test test-full test-swift test-end-to-end bench format lint install uninstall clean setup setup-tests
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: setup build ## Set up, build, and show an encrypted volume at work
+	@scripts/demo
+
+setup: ## Install the Debian packages that the build needs
+	@scripts/setup
+
+setup-tests: ## Install the packages that the tests use too
+	@scripts/setup --tests
+
+build: setup ## Build the release executables into .build/release
+	@$(SWIFT) build -c release --product efs
+
+test: setup-tests build test-swift test-end-to-end ## Run all tests
+
+test-swift:
+	@scripts/test-swift
+
+test-end-to-end:
+	@Tests/EndToEnd/run
+
+test-full: setup-tests build ## Run all tests and the long ones
+	@EFS_TEST_FULL=1 scripts/test-swift
+	@Tests/EndToEnd/run --full
+
+bench: setup build ## Compare a mount with a plain directory, and with gocryptfs if it is installed
+	@scripts/bench
+
+format: ## Format the sources
+	@$(SWIFT) format format --in-place --recursive --parallel Package.swift Sources Tests
+
+lint: ## Check format, layering, lengths and banned calls
+	@$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
+	@scripts/tidy
+
+install: build ## Install under PREFIX (/usr/local), within DESTDIR
+	@DESTDIR="$(DESTDIR)" scripts/install "$(bindir)" "$(sharedir)" "$(sbindir)"
+
+uninstall: ## Remove what install put there
+	@DESTDIR="$(DESTDIR)" scripts/install --remove "$(bindir)" "$(sharedir)" "$(sbindir)"
+
+clean: ## Remove what was built
+	@rm -rf .build

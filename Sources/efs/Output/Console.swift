@@ -1,0 +1,43 @@
+import Glibc
+import Syscalls
+
+/// What the program writes: answers to standard output, everything else to standard error.
+enum Console {
+    static func output(_ text: String) { write(text.hasSuffix("\n") ? text : text + "\n", to: STDOUT_FILENO) }
+
+    /// A note to the person at the terminal; not part of the answer.
+    static func note(_ text: String) { write("efs: \(oneLine(text))\n", to: STDERR_FILENO) }
+
+    static func warn(_ text: String) { write("efs: warning: \(oneLine(text))\n", to: STDERR_FILENO) }
+
+    static func report(_ failure: Failure) {
+        var text = "efs: error: \(oneLine(failure.description))\n"
+        if let hint = failure.hint { text += "efs: hint: \(oneLine(hint))\n" }
+        write(text, to: STDERR_FILENO)
+    }
+
+    /// The text on one line: paths and messages of others may hold line ends and control characters.
+    static func oneLine(_ text: String) -> String {
+        var line = ""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "\n", "\t", "\r": line += " "
+            case _ where scalar.value < 0x20 || scalar.value == 0x7F: line += "?"
+            default: line.unicodeScalars.append(scalar)
+            }
+        }
+        while let last = line.last, last == " " { line.removeLast() }
+        return line
+    }
+
+    /// A text for standard output that could not be written (a closed pipe, a full disk) is lost; there is nobody to tell.
+    private static func write(_ text: String, to descriptor: Int32) {
+        var bytes = Array(text.utf8)[...]
+        while !bytes.isEmpty {
+            let written = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress, $0.count) }
+            if written < 0 && errno == EINTR { continue }
+            guard written > 0 else { return }
+            bytes = bytes.dropFirst(written)
+        }
+    }
+}

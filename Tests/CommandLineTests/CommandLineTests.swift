@@ -1,0 +1,65 @@
+import Syscalls
+import Testing
+
+@testable import efs
+
+@Suite struct CommandLineTests {
+    @Test func optionsBeforeTheSubcommandMoveBehindIt() {
+        let moved = GlobalOptions.movedBehindSubcommand
+        #expect(moved(["--log-level", "DEBUG", "mount", "-d", "a"]) == ["mount", "--log-level", "DEBUG", "-d", "a"])
+        #expect(moved(["-c", "X", "--log-level=warn", "mount"]) == ["mount", "-c", "X", "--log-level=warn"])
+        #expect(moved(["mount", "-l", "warn"]) == ["mount", "-l", "warn"])
+        #expect(moved(["--log-level"]) == ["--log-level"])
+        #expect(moved(["--version"]) == ["--version"])
+        #expect(moved([]) == [])
+    }
+
+    @Test func everyKindOfFailureHasAnExitStatusOfItsOwn() {
+        let all = FailureKind.allCases.map(ExitStatus.of)
+        #expect(Set(all).count == all.count)
+        #expect(!all.contains(ExitStatus.success) && !all.contains(1))
+    }
+
+    @Test func errorsStayOnOneLine() {
+        #expect(Console.oneLine("a\nb\tc\u{1B}[0m\n") == "a b c?[0m")
+    }
+
+    @Test func parserMessagesStartSmall() {
+        #expect(CommandLineTool.asMessage("Unexpected argument 'x'") == "unexpected argument 'x'")
+        #expect(CommandLineTool.asMessage("--cache must be 1.") == "--cache must be 1")
+    }
+
+    @Test func jsonIsJSON() {
+        let value = JSON.object([
+            ("a\"\\\n", .string("\u{1}é")), ("list", .array([.integer(-1), .number(1.5), .bool(true), .null])), ("none", .array([])),
+        ])
+        #expect(
+            value.text
+                == "{\n  \"a\\\"\\\\\\u000a\": \"\\u0001é\",\n  \"list\": [\n    -1,\n    1.5,\n    true,\n    null\n  ],\n  \"none\": []\n}"
+        )
+    }
+
+    @Test func mountTableIsRead() {
+        let table = MountTable(
+            parsing: """
+                22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+                40 22 0:50 / /mnt/my\\040dir rw,nosuid - fuse.efs /data\\134x rw,user_id=0
+                41 22 0:51 / /mnt/my\\040dir rw - tmpfs tmpfs rw
+                broken line
+                """)
+        #expect(table.entries.count == 3)
+        #expect(table.entries[1].isOurs && table.entries[1].mountPoint == "/mnt/my dir" && table.entries[1].source == "/data\\x")
+        #expect(table.mount(at: "/mnt/my dir")?.type == "tmpfs")
+        #expect(table.mount(at: "/nowhere") == nil)
+    }
+
+    @Test func handoverAnswersSurviveTheSocket() {
+        let answers: [Handover.Answer] = [
+            .ready, .failed(kind: .busy, message: "in use: by 7", hint: nil), .failed(kind: .damaged, message: "m", hint: "h"),
+        ]
+        for answer in answers { #expect(Handover.Answer(encoded: answer.encoded) == answer) }
+        for answer in answers {
+            for length in 0..<answer.encoded.count { #expect(Handover.Answer(encoded: Array(answer.encoded[..<length])) == nil) }
+        }
+    }
+}
