@@ -28,13 +28,13 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
-        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
+        // The minor version is pinned: Sealing calls the BoringSSL inside (see Sealing/Cipher/CipherContext.swift).
+        .package(url: "https://github.com/apple/swift-crypto", .upToNextMinor(from: "4.5.2")),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     ],
     targets: [
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
-        .systemLibrary(name: "CLibcrypto", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .target(name: "CSyscalls"),
 
@@ -43,7 +43,7 @@ let package = Package(
         layer(
             "Sealing",
             [
-                "CSodium", "CLibcrypto", "Syscalls",
+                "CSodium", "CSyscalls", "Syscalls",
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "CryptoExtras", package: "swift-crypto"),
             ]),
@@ -69,7 +69,7 @@ let package = Package(
             swiftSettings: strict),
 
         tests("RecordsTests", ["Records"]),
-        tests("SealingTests", ["Sealing"]),
+        tests("SealingTests", ["Sealing", "CSodium", "CSyscalls", .product(name: "CryptoExtras", package: "swift-crypto")]),
         tests("KeyManagementTests", ["KeyManagement", "Sealing"]),
         tests("BlobStorageTests", ["BlobStorage", "Syscalls"]),
         tests("TablesTests", ["Tables", "Records", "Sealing", "BlobStorage", "Syscalls"]),

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 
 int efs_ioctl_pointer(int descriptor, unsigned long request, void *argument) {
     return ioctl(descriptor, request, argument);
@@ -18,4 +19,8 @@ int efs_fallocate(int descriptor, int mode, int64_t offset, int64_t length) {
 
 void efs_name_thread(const char *name) {
     pthread_setname_np(pthread_self(), name);
+}
+
+int efs_prctl(int option, unsigned long argument) {
+    return prctl(option, argument, 0UL, 0UL, 0UL);
 }

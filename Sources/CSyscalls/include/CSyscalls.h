@@ -17,4 +17,7 @@ int efs_fallocate(int descriptor, int mode, int64_t offset, int64_t length);
 /// pthread_setname_np(3) of the calling thread: what `ps` and `perf` show, at most 15 bytes.
 void efs_name_thread(const char *name);
 
+/// prctl(2) with one argument, the others 0. Returns -1 and sets errno on failure.
+int efs_prctl(int option, unsigned long argument);
+
 #endif

@@ -1,14 +1,14 @@
-import CLibcrypto
+import CCryptoBoringSSL
 
 /// SHA-256 over bytes that come piece by piece. The state lies in the value itself: nothing is allocated. One thread at a time.
 public struct DigestHasher: ~Copyable {
     private var context = SHA256_CTX()
 
-    public init() { SHA256_Init(&context) }
+    public init() { CCryptoBoringSSL_SHA256_Init(&context) }
 
     public mutating func update(_ bytes: UnsafeRawBufferPointer) {
         guard let base = bytes.baseAddress, bytes.count > 0 else { return }
-        SHA256_Update(&context, base, bytes.count)
+        CCryptoBoringSSL_SHA256_Update(&context, base, bytes.count)
     }
 
     public mutating func update(_ bytes: [UInt8]) { bytes.withUnsafeBytes { update($0) } }
@@ -24,9 +24,9 @@ public struct DigestHasher: ~Copyable {
     public mutating func finish() -> Digest32 {
         var digest = Digest32.zero
         withUnsafeMutableBytes(of: &digest.words) {
-            _ = SHA256_Final($0.assumingMemoryBound(to: UInt8.self).baseAddress!, &context)
+            _ = CCryptoBoringSSL_SHA256_Final($0.assumingMemoryBound(to: UInt8.self).baseAddress!, &context)
         }
-        SHA256_Init(&context)
+        CCryptoBoringSSL_SHA256_Init(&context)
         return digest
     }
 

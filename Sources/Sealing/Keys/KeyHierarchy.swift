@@ -1,7 +1,5 @@
-import Crypto
-
 /// What a derived key is for. The label is part of the derivation, so that no two purposes share a key.
-public enum KeyPurpose: String, Sendable {
+public enum KeyPurpose: String, Sendable, CaseIterable {
     case segment
     case table
     case head
@@ -12,7 +10,7 @@ public enum KeyPurpose: String, Sendable {
 }
 
 /// The keys of an open volume, all derived from the volume key with HKDF-SHA256 (RFC 5869):
-/// volume key -> stage key -> one key for each blob. One stage so far; `stage` leaves place for three.
+/// volume key -> stage key -> one key for each blob. One stage so far; `stage` leaves place for three. Thread-safe.
 public final class KeyHierarchy: Sendable {
     public let suite: CipherSuite
     /// 16 bytes, random, public: in the header.
@@ -28,17 +26,23 @@ public final class KeyHierarchy: Sendable {
 
     /// The cipher of one blob. `high` and `low` are the blob's random 128-bit name.
     public func cipher(for purpose: KeyPurpose, high: UInt64, low: UInt64) -> BlobCipher {
-        BlobCipher(suite: suite, key: key(for: purpose, high: high, low: low))
+        KeyDerivation.withDerivedKey(from: volumeKey, salt: [], info: info(purpose, high, low)) { BlobCipher(suite: suite, key: $0) }
     }
 
     /// 32 bytes for `purpose` and a 128-bit name.
     public func key(for purpose: KeyPurpose, high: UInt64 = 0, low: UInt64 = 0) -> SecretBytes {
+        KeyDerivation.derive(from: volumeKey, salt: [], info: info(purpose, high, low))
+    }
+
+    /// Lends the volume key to `body`, which wraps it for a key slot.
+    package func withVolumeKey<R, E: Error>(_ body: (UnsafeRawBufferPointer) throws(E) -> R) throws(E) -> R {
+        try volumeKey.withUnsafeBytes(body)
+    }
+
+    private func info(_ purpose: KeyPurpose, _ high: UInt64, _ low: UInt64) -> [UInt8] {
         var info = Array("efs format 1 stage 1 \(purpose.rawValue)".utf8)
         info += volumeID
         for number in [high, low] { withUnsafeBytes(of: number.littleEndian) { info += $0 } }
-        let derived = volumeKey.withUnsafeBytes { key in
-            HKDF<SHA256>.deriveKey(inputKeyMaterial: SymmetricKey(data: key), salt: [UInt8](), info: info, outputByteCount: 32)
-        }
-        return derived.withUnsafeBytes { bytes in SecretBytes(count: 32) { $0.copyMemory(from: bytes) } }
+        return info
     }
 }
