@@ -1,5 +1,7 @@
 public import ChunkStore
 public import MetadataStore
+import Records
+import Synchronization
 public import Syscalls
 public import SystemPackage
 
@@ -7,11 +9,27 @@ public import SystemPackage
 ///
 /// Access rights are the caller's matter (the kernel's, with `default_permissions`). Thread-safe: every operation is atomic
 /// towards the others. Everything that throws gives the error number that the system call would give.
+///
+/// How it stays consistent:
+/// - Each inode belongs to one of 256 stripes. Its records, those of its entries, extents and attributes, and what is cached of
+///   it change only under that stripe's lock. An operation on several inodes holds their stripes, taken in ascending order.
+/// - What an operation changes is one batch, so other threads and a crash see all or nothing of it. What has no bound (the
+///   extents of a file that goes away) is several batches, each of which leaves a valid state (docs/format/records.md).
+/// - What is cached is changed after the batch was applied, so a failed one leaves no trace.
+/// - Moving directories to another parent is serialised by `renameLock`, so no parent changes while ancestors are walked.
+/// - Sealing and reading chunks happens outside of the locks.
 public final class FileSystem: Sendable {
     public let options: FileSystemOptions
     let metadata: any MetadataStore
     let chunks: any ChunkStore
     let environment: FileSystemEnvironment
+    let stripes: [Stripe]
+    let numbers: InodeNumbers
+    let scratches = ScratchPool()
+    let writes = WritesInFlight()
+    let renameLock = Lock()
+    /// Everything up to here is known to be on stable storage.
+    let durableToken = Atomic<UInt64>(0)
 
     /// Opens the file system that the stores hold. Fails if they hold none (`format` makes one).
     public init(
@@ -20,132 +38,95 @@ public final class FileSystem: Sendable {
         self.metadata = metadata
         self.chunks = chunks
         self.environment = environment
+        var options = options
+        options.inlineLimitBytes = min(max(options.inlineLimitBytes, 0), 16_384)
         self.options = options
+        let cacheLimit = max(4, options.cachedInodeLimit / Stripe.count)
+        stripes = (0..<Stripe.count).map { _ in Stripe(cacheLimit: cacheLimit) }
+        numbers = try InodeNumbers(metadata: metadata, writer: options.writer)
+        var root: Inode?
+        guard try metadata.get(Keys.inode(InodeID.root.rawValue), { root = Inode.decode($0) }) else {
+            throw Failure(.damaged, "the volume has no root directory")
+        }
+        guard let root, root.isDirectory else { throw Failure(.damaged, "the root directory cannot be read") }
     }
 
     /// Makes the root directory of an empty volume.
     public static func format(_ metadata: any MetadataStore, owner: Caller, mode: UInt32 = 0o755, now: Timestamp) throws(Failure) {
-        throw Failure(.inputOutput, "not yet")
+        let id = InodeID.root.rawValue
+        guard try !metadata.get(Keys.inode(id), { _ in }) else { throw Failure(.alreadyExists, "the volume has a root directory") }
+        var root = Inode(
+            mode: InodeType.directory.modeBits | (mode & Mode.permissionMask), linkCount: 2, uid: owner.uid, gid: owner.gid, time: now)
+        root.parent = id
+        let batch = RecordBatch()
+        batch.put(Keys.inode(id)) { root.encode(into: &$0) }
+        _ = try metadata.apply(batch, [])
     }
-
-    /// Deletes what was unlinked but open when the volume was last left. Call once after opening for writing.
-    /// - Returns: how many inodes went.
-    @discardableResult
-    public func recoverOrphans() throws(Failure) -> Int { throw Failure(.inputOutput, "not yet") }
 }
 
-// MARK: Names and inodes
+// MARK: Stores
 extension FileSystem {
-    /// The inode of a name in a directory; "." and ".." are known. ENOENT, ENOTDIR, ENAMETOOLONG.
-    /// - Parameter retaining: adds one to the inode's lookup count, atomically with finding it.
-    public func lookup(_ directory: InodeID, _ name: UnsafeRawBufferPointer, retaining: Bool) throws(Errno) -> Attributes {
-        throw .noFunction
+    /// Tells the log of a failure, and gives its error number.
+    func errno(of failure: Failure) -> Errno {
+        environment.log(failure)
+        return failure.errno
     }
 
-    /// ESTALE if there is no such inode.
-    public func attributes(_ inode: InodeID) throws(Errno) -> Attributes { throw .noFunction }
-
-    public func setAttributes(_ inode: InodeID, _ changes: AttributeChanges) throws(Errno) -> Attributes { throw .noFunction }
-
-    /// Makes a regular file, FIFO, socket or device. `mode` holds type and permissions; no type bits mean a regular file.
-    public func makeNode(
-        _ directory: InodeID, _ name: UnsafeRawBufferPointer, mode: UInt32, deviceNumber: UInt32 = 0, caller: Caller, retaining: Bool
-    ) throws(Errno) -> Attributes { throw .noFunction }
-
-    public func makeDirectory(
-        _ directory: InodeID, _ name: UnsafeRawBufferPointer, mode: UInt32, caller: Caller, retaining: Bool
-    ) throws(Errno) -> Attributes { throw .noFunction }
-
-    public func makeSymbolicLink(
-        _ directory: InodeID, _ name: UnsafeRawBufferPointer, target: UnsafeRawBufferPointer, caller: Caller, retaining: Bool
-    ) throws(Errno) -> Attributes { throw .noFunction }
-
-    /// A regular file without a name (O_TMPFILE) in the directory's place. It can be linked. Its lookup count is 1.
-    public func makeUnnamed(_ directory: InodeID, mode: UInt32, caller: Caller) throws(Errno) -> Attributes { throw .noFunction }
-
-    /// Copies the target into `output`, cut to its size, and returns the target's length (1 to 4095).
-    public func readSymbolicLink(_ inode: InodeID, into output: UnsafeMutableRawBufferPointer) throws(Errno) -> Int { throw .noFunction }
-
-    /// Removes a name of anything but a directory.
-    public func unlink(_ directory: InodeID, _ name: UnsafeRawBufferPointer) throws(Errno) { throw .noFunction }
-
-    public func removeDirectory(_ directory: InodeID, _ name: UnsafeRawBufferPointer) throws(Errno) { throw .noFunction }
-
-    /// - Parameter caller: owns the whiteout, if one is asked for.
-    public func rename(
-        _ oldDirectory: InodeID, _ oldName: UnsafeRawBufferPointer, to newDirectory: InodeID, _ newName: UnsafeRawBufferPointer,
-        flags: RenameFlags = [], caller: Caller = Caller(uid: 0, gid: 0)
-    ) throws(Errno) { throw .noFunction }
-
-    public func link(_ inode: InodeID, _ directory: InodeID, _ name: UnsafeRawBufferPointer, retaining: Bool) throws(Errno) -> Attributes {
-        throw .noFunction
+    func damaged(_ what: String, _ inode: UInt64) -> Errno {
+        errno(of: Failure(.damaged, what, object: "inode \(inode)"))
     }
 
-    /// Shows the entries after `cookie` (0: from the start), "." and ".." first, until `body` says false (that entry was not
-    /// taken). Stable: an entry that is there all the time is shown once, whatever is made or removed meanwhile.
-    /// - Parameter retaining: adds one to the lookup count of each inode that was taken, but "." and "..". Needs `withAttributes`.
-    public func listDirectory(
-        _ directory: InodeID, after cookie: UInt64, withAttributes: Bool, retaining: Bool, _ body: (DirectoryEntry) -> Bool
-    ) throws(Errno) { throw .noFunction }
+    func get(_ key: RecordKey, _ body: (UnsafeRawBufferPointer) -> Void) throws(Errno) -> Bool {
+        do throws(Failure) { return try metadata.get(key, body) } catch { throw errno(of: error) }
+    }
 
-    /// Adds one to the lookup count: the inode outlives its last name until it is forgotten as often.
-    public func retain(_ inode: InodeID) throws(Errno) { throw .noFunction }
+    func scan(from lower: RecordKey, to upper: RecordKey, _ body: (RecordView) -> ScanStep) throws(Errno) {
+        do throws(Failure) { try metadata.scan(from: lower, to: upper, body) } catch { throw errno(of: error) }
+    }
 
-    /// Takes from the lookup count. An inode without name and count is deleted.
-    public func forget(_ inode: InodeID, count: UInt64) {}
+    func apply(_ batch: RecordBatch, _ preconditions: [Precondition] = []) throws(Errno) -> CommitToken {
+        do throws(Failure) { return try metadata.apply(batch, preconditions) } catch { throw errno(of: error) }
+    }
+
+    func nextInodeNumber(for directory: UInt64) throws(Errno) -> UInt64 {
+        do throws(Failure) { return try numbers.next(for: directory) } catch { throw errno(of: error) }
+    }
+
+    func requireWritable() throws(Errno) {
+        if options.readOnly { throw .readOnlyFileSystem }
+    }
 }
 
-// MARK: Content
+// MARK: Durability and the volume
 extension FileSystem {
-    /// Fills `output` from `offset`; fewer bytes only at the end of the file.
-    public func read(_ inode: InodeID, at offset: UInt64, into output: UnsafeMutableRawBufferPointer) throws(Errno) -> Int {
-        throw .noFunction
-    }
-
-    /// Writes all of `data`, growing the file. EFBIG past 2^63-1.
-    /// - Parameter clearsSetIDs: as the kernel's FUSE_WRITE_KILL_SUIDGID asks.
-    public func write(_ inode: InodeID, at offset: UInt64, from data: UnsafeRawBufferPointer, clearsSetIDs: Bool = false) throws(Errno) {
-        throw .noFunction
-    }
-
     /// Returns when all changes of the inode (of a directory: of its entries too) are on stable storage.
-    public func synchronize(_ inode: InodeID, dataOnly: Bool) throws(Errno) { throw .noFunction }
+    public func synchronize(_ inode: InodeID, dataOnly: Bool) throws(Errno) {
+        let stripe = stripe(inode.rawValue)
+        stripe.lock()
+        let token = stripe.cache.token(inode.rawValue)
+        stripe.unlock()
+        try makeDurable(token)
+    }
 
     /// Returns when all changes of the volume are on stable storage.
-    public func synchronizeAll() throws(Errno) { throw .noFunction }
+    public func synchronizeAll() throws(Errno) { try makeDurable(metadata.currentToken()) }
 
-    /// fallocate(2).
-    public func allocate(_ inode: InodeID, offset: UInt64, length: UInt64, mode: AllocationMode) throws(Errno) { throw .noFunction }
-
-    /// The first byte of data, or of a hole (the end of the file is one), at or after `offset`. ENXIO if there is none.
-    public func seek(_ inode: InodeID, from offset: UInt64, to target: SeekTarget) throws(Errno) -> UInt64 { throw .noFunction }
-
-    /// Copies inside the volume; returns the number of bytes, fewer at the end of the source. EINVAL if ranges of one file overlap.
-    public func copyRange(
-        from source: InodeID, at sourceOffset: UInt64, to target: InodeID, at targetOffset: UInt64, length: UInt64,
-        clearsSetIDs: Bool = false
-    ) throws(Errno) -> UInt64 { throw .noFunction }
-}
-
-// MARK: Extended attributes and the volume
-extension FileSystem {
-    /// The value's size in bytes; it is copied into `output` unless that is empty. ENODATA; ERANGE if `output` is too small.
-    public func extendedAttribute(
-        _ inode: InodeID, _ name: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
-    ) throws(Errno) -> Int { throw .noFunction }
-
-    /// - Parameter clearsSetGroupID: as the kernel's FUSE_SETXATTR_ACL_KILL_SGID asks.
-    public func setExtendedAttribute(
-        _ inode: InodeID, _ name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, mode: ExtendedAttributeMode,
-        clearsSetGroupID: Bool = false
-    ) throws(Errno) { throw .noFunction }
-
-    /// The size in bytes of all names, each ended by a NUL; they are copied into `output` unless that is empty.
-    public func listExtendedAttributes(_ inode: InodeID, into output: UnsafeMutableRawBufferPointer) throws(Errno) -> Int {
-        throw .noFunction
+    private func makeDurable(_ token: CommitToken) throws(Errno) {
+        // A token is a promise about a prefix: what covers a later one covers this.
+        if token <= durableToken.load(ordering: .acquiring) { return }
+        do throws(Failure) { try metadata.durable(token) } catch { throw errno(of: error) }
+        durableToken.max(token, ordering: .releasing)
     }
 
-    public func removeExtendedAttribute(_ inode: InodeID, _ name: UnsafeRawBufferPointer) throws(Errno) { throw .noFunction }
-
-    public func statistics() throws(Errno) -> VolumeStatistics { throw .noFunction }
+    public func statistics() throws(Errno) -> VolumeStatistics {
+        let capacity: VolumeCapacity
+        do throws(Failure) { capacity = try environment.capacity() } catch { throw errno(of: error) }
+        let blockSize: UInt64 = 4096
+        let free = min(capacity.availableBytes, capacity.totalBytes) / blockSize
+        // An inode takes about as much as its smallest record and name: there is no other limit to their number.
+        return VolumeStatistics(
+            blockSizeBytes: UInt32(blockSize), totalBlocks: capacity.totalBytes / blockSize, freeBlocks: free, availableBlocks: free,
+            totalInodes: capacity.totalBytes / 128, freeInodes: capacity.availableBytes / 128,
+            maximumNameBytes: UInt32(FileLimits.maximumNameBytes))
+    }
 }

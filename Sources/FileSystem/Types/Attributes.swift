@@ -21,7 +21,7 @@ public struct Attributes: Sendable, Equatable {
     /// Grows with each change of the inode or its content.
     public var changeCounter: UInt64
 
-    @inlinable public var type: FileType { FileType(mode: mode) ?? .regular }
+    @inlinable public var type: InodeType { InodeType(mode: mode) ?? .regular }
     @inlinable public var permissions: UInt32 { mode & Mode.permissionMask }
 }
 

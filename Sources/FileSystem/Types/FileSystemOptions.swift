@@ -1,3 +1,4 @@
+import MetadataStore
 public import Syscalls
 
 /// How a file system behaves; not kept in the volume.

@@ -39,7 +39,7 @@ public enum SeekTarget: Sendable {
 public struct DirectoryEntry {
     public var name: UnsafeRawBufferPointer
     public var inode: InodeID
-    public var type: FileType
+    public var type: InodeType
     /// Continue after this entry by passing this; 1 to 2^63-1.
     public var cookie: UInt64
     /// Where attributes were asked for, and not for "." and "..".

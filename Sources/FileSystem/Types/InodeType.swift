@@ -1,5 +1,5 @@
 /// The type of a file, with the numbers of `DT_*`, which are `S_IFMT >> 12`; part of the format (dirent records).
-public enum FileType: UInt8, Sendable, CaseIterable {
+public enum InodeType: UInt8, Sendable, CaseIterable {
     case fifo = 1
     case characterDevice = 2
     case directory = 4
