@@ -45,5 +45,8 @@ public final class Monitor: @unchecked Sendable {
         return pthread_cond_timedwait(condition, mutex, &deadline) == 0
     }
 
+    /// Wakes one waiting thread.
+    public func signal() { pthread_cond_signal(condition) }
+
     public func broadcast() { pthread_cond_broadcast(condition) }
 }

@@ -60,6 +60,9 @@ public final class OwnedDescriptor: Sendable {
         }
     }
 
+    /// Reads and writes give EAGAIN from now on where they would wait.
+    public func setNonBlocking() throws(Errno) { _ = try retrying { efs_set_nonblocking(rawValue) } }
+
     public func status() throws(Errno) -> stat {
         var result = stat()
         if fstat(rawValue, &result) != 0 { throw Errno.current }

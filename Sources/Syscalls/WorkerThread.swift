@@ -15,15 +15,18 @@ public final class WorkerThread: @unchecked Sendable {
         }
     }
 
-    /// `name` is what `ps` and `perf` show: at most 15 bytes of it.
+    /// `name` is what `ps` and `perf` show: at most 15 bytes of it. All signals are blocked in the
+    /// thread, so that they reach the one that waits for them.
     public init(name: String, _ body: @escaping @Sendable () -> Void) {
         let work = Unmanaged.passRetained(Work(name, body))
-        let result = pthread_create(&handle, nil, { argument in
-            let work = Unmanaged<Work>.fromOpaque(argument!).takeRetainedValue()
-            efs_name_thread(String(work.name.prefix(15)))
-            work.body()
-            return nil
-        }, work.toOpaque())
+        let result = efs_thread_create(
+            &handle,
+            { argument in
+                let work = Unmanaged<Work>.fromOpaque(argument!).takeRetainedValue()
+                efs_name_thread(String(work.name.prefix(15)))
+                work.body()
+                return nil
+            }, work.toOpaque())
         precondition(result == 0, "the system has no thread for \(name)")
     }
 

@@ -3,6 +3,7 @@
 #define C_SYSCALLS_H
 
 #include <stdint.h>
+#include "Descriptors.h"
 #include "Processes.h"
 
 /// ioctl(2) with a pointer argument. Returns -1 and sets errno on failure.

@@ -1,0 +1,73 @@
+import Syscalls
+import SystemPackage
+
+/// Sends notifications to the kernel from a thread of its own, in the order in which they were queued.
+///
+/// Never from a handler: the kernel may hold a lock that the handler's own request must give up first, or wait for a write
+/// that the same thread should answer.
+public final class Notifier: @unchecked Sendable {
+    // Unchecked: the fields are touched only with `monitor` held.
+    private var queue: [Notification] = []
+    private var isSending = false
+    private var ended = false
+    private var dropped: UInt64 = 0
+
+    private let monitor = Monitor()
+    private let capacity: Int
+    private let send: @Sendable (UnsafeRawBufferPointer) throws(Errno) -> Void
+
+    init(capacity: Int = 65536, send: @escaping @Sendable (UnsafeRawBufferPointer) throws(Errno) -> Void) {
+        self.capacity = capacity
+        self.send = send
+    }
+
+    /// Queues it; false if the queue is full or the session is over. What must not be lost waits with `drain` and tries again.
+    @discardableResult
+    public func post(_ notification: Notification) -> Bool {
+        monitor.withLock {
+            guard !ended, queue.count < capacity else {
+                dropped += 1
+                return false
+            }
+            queue.append(notification)
+            monitor.broadcast()
+            return true
+        }
+    }
+
+    /// Waits until everything queued so far has been sent, or the session is over. Not from a handler.
+    public func drain() {
+        monitor.withLock { while !ended && (!queue.isEmpty || isSending) { monitor.wait() } }
+    }
+
+    /// Number of notifications that found no room.
+    public var droppedCount: UInt64 { monitor.withLock { dropped } }
+
+    /// Sends until `end` is called.
+    package func run() {
+        while true {
+            let batch: [Notification]? = monitor.withLock {
+                isSending = false
+                monitor.broadcast()
+                while queue.isEmpty && !ended { monitor.wait() }
+                if ended { return nil }
+                isSending = true
+                defer { queue = [] }
+                return queue
+            }
+            guard let batch else { return }
+            for notification in batch {
+                // ENOENT: the kernel does not know the node or name, so there is nothing to invalidate. Other errors mean
+                // that the mount goes away.
+                notification.encoded().withBytes { bytes in try? send(bytes) }
+            }
+        }
+    }
+
+    package func end() {
+        monitor.withLock {
+            ended = true
+            monitor.broadcast()
+        }
+    }
+}

@@ -1,0 +1,44 @@
+public import Syscalls
+import SystemPackage
+
+/// Serves one mount: answers INIT, then hands the kernel's requests to the file system until the mount is gone.
+public final class Session: Sendable {
+    public let connection: Connection
+    /// Tells the kernel what changed behind its back.
+    public let notifier: Notifier
+
+    private let transport: any Transport
+    private let dispatcher: Dispatcher
+    private let workers: [RunningRequest]
+
+    /// Waits for INIT and answers it. `device` is /dev/fuse as `mount` gives it.
+    public init(
+        _ device: OwnedDescriptor, _ fileSystem: any FUSEFileSystem, _ configuration: SessionConfiguration = SessionConfiguration()
+    ) throws(Failure) {
+        let page = 4096
+        guard configuration.maxTransferBytes >= page, configuration.maxTransferBytes <= 1 << 20,
+            configuration.maxTransferBytes % page == 0, configuration.classic.threads >= 1
+        else { throw Failure(.usage, "transfers are 4 KiB to 1 MiB, in whole pages, by one thread or more") }
+        connection = try Handshake.perform(device, configuration)
+        let transport = try ClassicTransport(device, configuration.classic, maxTransferBytes: configuration.maxTransferBytes)
+        self.transport = transport
+        workers = (0..<configuration.classic.threads).map { _ in RunningRequest() }
+        dispatcher = Dispatcher(fileSystem, workers: workers)
+        notifier = Notifier { bytes throws(Errno) in try transport.notify(bytes) }
+        fileSystem.started(connection, notifier)
+    }
+
+    /// Serves until the mount is gone or `stop` is called; blocks.
+    public func run() throws(Failure) {
+        let sender = WorkerThread(name: "fuse-notify") { [notifier] in notifier.run() }
+        defer {
+            notifier.end()
+            sender.join()
+        }
+        try transport.run(dispatcher, workers: workers)
+    }
+
+    /// Makes `run` return without an unmount: requests in work are finished, what comes after them fails once the device is
+    /// closed. Unmount instead, where it is possible.
+    public func stop() { transport.stop() }
+}

@@ -1,0 +1,65 @@
+import CSyscalls
+import Glibc
+package import Syscalls
+package import SystemPackage
+
+/// Requests by read(2) from /dev/fuse, replies by write(2).
+///
+/// One worker at a time is the leader: it alone reads, first in a short spin, then asleep in poll(2). The others wait in user
+/// space, since the kernel would wake them at every request, which costs more than the request. A leader handles what is
+/// quick itself and goes on; before what may take long (data, syncing) it hands leadership over.
+package final class ClassicTransport: Transport {
+    let device: OwnedDescriptor
+    /// A pipe that becomes readable, for ever, when `stop` is called.
+    private let wakeupReader: OwnedDescriptor
+    private let wakeupWriter: OwnedDescriptor
+    private let configuration: ClassicTransportConfiguration
+    private let maxTransferBytes: Int
+    private let leadership = Leadership()
+
+    /// `device` is /dev/fuse of a mount whose INIT is done; it becomes non-blocking.
+    package init(_ device: OwnedDescriptor, _ configuration: ClassicTransportConfiguration, maxTransferBytes: Int) throws(Failure) {
+        self.device = device
+        self.configuration = configuration
+        self.maxTransferBytes = maxTransferBytes
+        do throws(Errno) {
+            var ends: [CInt] = [-1, -1]
+            _ = try retrying { efs_pipe(&ends, O_CLOEXEC | O_NONBLOCK) }
+            wakeupReader = OwnedDescriptor(adopting: ends[0])
+            wakeupWriter = OwnedDescriptor(adopting: ends[1])
+            try device.setNonBlocking()
+        } catch {
+            throw Failure(systemCall: "preparing /dev/fuse", object: "/dev/fuse", error)
+        }
+    }
+
+    package func run(_ dispatcher: Dispatcher, workers: [RunningRequest]) throws(Failure) {
+        let threads = workers.enumerated().map { index, running in
+            WorkerThread(name: "fuse-\(index)") { [self] in
+                Worker(self, dispatcher, running, maxTransferBytes).run(leadership, configuration)
+            }
+        }
+        for thread in threads { thread.join() }
+        if let error = leadership.error { throw Failure(systemCall: "read", object: "/dev/fuse", error) }
+    }
+
+    package func stop() {
+        leadership.end(nil)
+        var byte: UInt8 = 0
+        // Fails only if the pipe is full, and then it is readable as well.
+        _ = Glibc.write(wakeupWriter.rawValue, &byte, 1)
+    }
+
+    package func notify(_ message: UnsafeRawBufferPointer) throws(Errno) {
+        _ = try retryingCount { Glibc.write(device.rawValue, message.baseAddress, message.count) }
+    }
+
+    /// Sleeps until there is a request, or `stop`.
+    func sleep() {
+        var pair = (
+            pollfd(fd: device.rawValue, events: Int16(POLLIN), revents: 0),
+            pollfd(fd: wakeupReader.rawValue, events: Int16(POLLIN), revents: 0)
+        )
+        _ = withUnsafeMutableBytes(of: &pair) { poll($0.baseAddress!.assumingMemoryBound(to: pollfd.self), 2, -1) }
+    }
+}

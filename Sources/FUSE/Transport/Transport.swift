@@ -1,0 +1,25 @@
+package import Syscalls
+package import SystemPackage
+
+/// Brings requests to a dispatcher and takes its replies to the kernel. What handles a request sees the header, the
+/// operation's structure, the payload and a buffer for the reply, and does not know which transport they came by.
+package protocol Transport: AnyObject, Sendable {
+    /// Serves until the mount is gone or `stop` is called; blocks.
+    func run(_ dispatcher: Dispatcher, workers: [RunningRequest]) throws(Failure)
+
+    /// Makes `run` return soon, from any thread. Requests in work are finished.
+    func stop()
+
+    /// Sends a whole notification. Blocks while the kernel holds locks that it needs.
+    func notify(_ message: UnsafeRawBufferPointer) throws(Errno)
+}
+
+/// How the classic transport waits.
+public struct ClassicTransportConfiguration: Sendable {
+    /// Number of threads that handle requests.
+    public var threads = 3
+    /// How long an idle worker looks for the next request before it sleeps. Waking a thread costs more than this.
+    public var spinMicroseconds = 50
+
+    public init() {}
+}

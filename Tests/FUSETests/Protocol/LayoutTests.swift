@@ -1,0 +1,82 @@
+import Testing
+
+@testable import FUSE
+
+/// Sizes and offsets of the kernel's header file. If Swift laid one out otherwise, every field after it would be wrong.
+@Suite struct LayoutTests {
+    @Test func sizesOfRequests() {
+        #expect(MemoryLayout<InHeader>.size == 40)
+        #expect(MemoryLayout<ForgetIn>.size == 8)
+        #expect(MemoryLayout<ForgetOne>.size == 16)
+        #expect(MemoryLayout<BatchForgetIn>.size == 8)
+        #expect(MemoryLayout<GetattrIn>.size == 16)
+        #expect(MemoryLayout<SetattrIn>.size == 88)
+        #expect(MemoryLayout<MknodIn>.size == 16)
+        #expect(MemoryLayout<MkdirIn>.size == 8)
+        #expect(MemoryLayout<RenameIn>.size == 8)
+        #expect(MemoryLayout<Rename2In>.size == 16)
+        #expect(MemoryLayout<LinkIn>.size == 8)
+        #expect(MemoryLayout<OpenIn>.size == 8)
+        #expect(MemoryLayout<CreateIn>.size == 16)
+        #expect(MemoryLayout<ReleaseIn>.size == 24)
+        #expect(MemoryLayout<FlushIn>.size == 24)
+        #expect(MemoryLayout<ReadIn>.size == 40)
+        #expect(MemoryLayout<WriteIn>.size == 40)
+        #expect(MemoryLayout<FsyncIn>.size == 16)
+        #expect(MemoryLayout<SetxattrIn>.size == 16)
+        #expect(MemoryLayout<GetxattrIn>.size == 8)
+        #expect(MemoryLayout<AccessIn>.size == 8)
+        #expect(MemoryLayout<InitInBase>.size == 16)
+        #expect(MemoryLayout<InterruptIn>.size == 8)
+        #expect(MemoryLayout<FallocateIn>.size == 32)
+        #expect(MemoryLayout<LseekIn>.size == 24)
+        #expect(MemoryLayout<CopyFileRangeIn>.size == 56)
+        #expect(MemoryLayout<StatxIn>.size == 24)
+    }
+
+    @Test func sizesOfReplies() {
+        #expect(MemoryLayout<OutHeader>.size == 16)
+        #expect(MemoryLayout<AttributesOut>.size == 88)
+        #expect(MemoryLayout<EntryOut>.size == 128)
+        #expect(MemoryLayout<AttrOut>.size == 104)
+        #expect(MemoryLayout<OpenOut>.size == 16)
+        #expect(MemoryLayout<CreateOut>.size == 144)
+        #expect(MemoryLayout<WriteOut>.size == 8)
+        #expect(MemoryLayout<StatfsOut>.size == 80)
+        #expect(MemoryLayout<GetxattrOut>.size == 8)
+        #expect(MemoryLayout<LseekOut>.size == 8)
+        #expect(MemoryLayout<CopyFileRangeOut>.size == 8)
+        #expect(MemoryLayout<InitOut>.size == 64)
+        #expect(MemoryLayout<StatxTime>.size == 16)
+        #expect(MemoryLayout<StatxOut>.size == 288)
+        #expect(MemoryLayout<DirentOut>.size == 24)
+        #expect(MemoryLayout<NotifyInvalidateInodeOut>.size == 24)
+        #expect(MemoryLayout<NotifyInvalidateEntryOut>.size == 16)
+        #expect(MemoryLayout<NotifyDeleteOut>.size == 24)
+        #expect(MemoryLayout<NotifyStoreOut>.size == 24)
+    }
+
+    @Test func offsets() {
+        #expect(MemoryLayout<InHeader>.offset(of: \.opcode) == 4)
+        #expect(MemoryLayout<InHeader>.offset(of: \.unique) == 8)
+        #expect(MemoryLayout<InHeader>.offset(of: \.uid) == 24)
+        #expect(MemoryLayout<InHeader>.offset(of: \.extensionUnits) == 36)
+        #expect(MemoryLayout<SetattrIn>.offset(of: \.atimeNanoseconds) == 56)
+        #expect(MemoryLayout<SetattrIn>.offset(of: \.mode) == 68)
+        #expect(MemoryLayout<SetattrIn>.offset(of: \.uid) == 76)
+        #expect(MemoryLayout<EntryOut>.offset(of: \.entryValidNanoseconds) == 32)
+        #expect(MemoryLayout<EntryOut>.offset(of: \.attributes) == 40)
+        #expect(MemoryLayout<AttributesOut>.offset(of: \.atimeNanoseconds) == 48)
+        #expect(MemoryLayout<AttributesOut>.offset(of: \.mode) == 60)
+        #expect(MemoryLayout<CreateOut>.offset(of: \.open) == 128)
+        #expect(MemoryLayout<InitOut>.offset(of: \.maxBackground) == 16)
+        #expect(MemoryLayout<InitOut>.offset(of: \.maxWrite) == 20)
+        #expect(MemoryLayout<InitOut>.offset(of: \.maxPages) == 28)
+        #expect(MemoryLayout<InitOut>.offset(of: \.flags2) == 32)
+        #expect(MemoryLayout<StatxOut>.offset(of: \.mask) == 32)
+        #expect(MemoryLayout<StatxOut>.offset(of: \.mode) == 60)
+        #expect(MemoryLayout<StatxOut>.offset(of: \.atime) == 96)
+        #expect(MemoryLayout<StatxOut>.offset(of: \.rdevMajor) == 160)
+        #expect(MemoryLayout<StatfsOut>.offset(of: \.blockSize) == 40)
+    }
+}
