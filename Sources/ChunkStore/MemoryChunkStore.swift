@@ -1,4 +1,5 @@
 import Synchronization
+public import Records
 public import Syscalls
 
 /// A chunk store in memory, for tests of the layers above: small segments, chunks that can be counted, segments that can be
