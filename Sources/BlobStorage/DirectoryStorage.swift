@@ -95,6 +95,9 @@ public final class DirectoryStorage: BlobStorage {
         }
     }
 
+    /// Whether the directory holds nothing at all.
+    public func isEmpty() throws(Failure) -> Bool { try entries(of: ".").allSatisfy { $0 == "lost+found" } }
+
     private func entries(of folder: String) throws(Failure) -> [String] {
         let descriptor = openat(root.rawValue, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard let stream = fdopendir(descriptor) else {

@@ -1,0 +1,45 @@
+/// What of the log's working can be chosen when it is opened.
+public struct LogOptions: Sendable {
+    public var isReadOnly = false
+    public var segmentSizeBytes: UInt64 = 64 << 20
+    /// Decrypted blocks of tables kept in memory.
+    public var blockCacheBytes = 48 << 20
+    /// Records not yet in tables; beyond it they are written to one.
+    public var memoryTableBytes = 16 << 20
+    /// Log after the last checkpoint; beyond it a new one is made, so that mounting after a crash stays quick.
+    public var checkpointIntervalBytes: UInt64 = 512 << 20
+    /// Changes are committed at the latest after this time.
+    public var commitIntervalSeconds = 5.0
+    public var openSegments = 256
+    /// Room kept for deletions and commits on a full disk: at most this, and at most a sixteenth of the storage.
+    public var reserveBytes: UInt64 = 64 << 20
+    /// A segment with a smaller part of live bytes is cleaned.
+    public var cleaningThreshold = 0.6
+    /// Runs commits, checkpoints, compaction and cleaning in a thread of its own. Tests that enumerate states turn it off.
+    public var hasHousekeeper = true
+    /// The revision of the header that was opened; the head remembers it.
+    public var headerRevision: UInt64 = 0
+    /// Told of each checkpoint once it is on stable storage.
+    public var didCheckpoint: @Sendable (CommitMark) -> Void = { _ in }
+    /// Tells of failures in the background: one line.
+    public var report: @Sendable (String) -> Void = { _ in }
+
+    public init() {}
+}
+
+/// What the log can say of itself.
+public struct LogStatistics: Sendable, Equatable {
+    public var segments = 0
+    public var segmentBytes: UInt64 = 0
+    public var liveBytes: Int64 = 0
+    public var tables = 0
+    public var tableBytes: UInt64 = 0
+    public var records: UInt64 = 0
+    public var generation: UInt64 = 0
+    public var commits: UInt64 = 0
+    public var checkpoints: UInt64 = 0
+    public var cleanedSegments: UInt64 = 0
+    public var cleanedBytes: UInt64 = 0
+    public var writtenBytes: UInt64 = 0
+    public var unsyncedBytes: UInt64 = 0
+}

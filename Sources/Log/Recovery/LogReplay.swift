@@ -1,0 +1,154 @@
+import BlobStorage
+import Records
+import Sealing
+import Syscalls
+
+/// Reads the log frame by frame from a checkpoint on, and ends at the last commit whose frames all verify. What comes after it was never
+/// acknowledged, or the storage lost it, which the freshness state tells.
+struct LogReplay {
+    /// A segment that the log leads to, with the end of what counts in it.
+    struct Segment {
+        var number: UInt64
+        var blob: BlobID
+        var sizeBytes: UInt64
+    }
+
+    private let storage: any BlobStorage
+    private let keys: KeyHierarchy
+    /// Given each commit's changes, in order.
+    private let apply: (BatchOperation) -> Void
+
+    private(set) var mark: CommitMark
+    /// After the last commit that counts.
+    private(set) var end: LogPosition
+    private(set) var marks: [CommitMark] = []
+    private(set) var segments: [Segment] = []
+    private(set) var hasChanges = false
+    /// `segments.count` when the last commit that counts was read.
+    private var countedSegments = 0
+    private var frames: [Digest32] = []
+    private var parts: [UInt8] = []
+    private var partCount: UInt32 = 0
+
+    /// A body larger than this is none that this version writes: memory is bounded before anything is added up.
+    private static let maximumBodyBytes = 512 << 20
+
+    init(
+        storage: any BlobStorage, keys: KeyHierarchy, from position: LogPosition, mark: CommitMark,
+        apply: @escaping (BatchOperation) -> Void
+    ) {
+        self.storage = storage
+        self.keys = keys
+        self.apply = apply
+        self.mark = mark
+        end = position
+    }
+
+    mutating func run() throws(Failure) {
+        let pool = BufferPool()
+        let sealed = UnsafeMutableRawBufferPointer.allocate(byteCount: BufferPool.bufferSizeBytes, alignment: 4096)
+        defer { sealed.deallocate() }
+        try pool.withBuffer { (plain) throws(Failure) in
+            var position = end
+            while let reader = try open(position), let next = try run(reader, position, sealed, plain) { position = next }
+        }
+        // Segments after the last commit hold nothing that counts.
+        segments.removeLast(segments.count - countedSegments)
+    }
+
+    private func open(_ position: LogPosition) throws(Failure) -> SegmentReader? {
+        do {
+            let blob = try storage.openBlob(position.blob)
+            let cipher = keys.cipher(for: .segment, high: position.blob.high, low: position.blob.low)
+            return SegmentReader(blobID: position.blob, blob: blob, cipher: cipher)
+        } catch {
+            // A next segment that was named but never became durable.
+            if error.kind == .missing, !segments.isEmpty { return nil }
+            throw error.kind == .missing
+                ? Failure(.damaged, "the newest segment is missing", object: "\(storage.name): segment \(position.blob)") : error
+        }
+    }
+
+    /// Replays one segment from `start`; gives the place where the next one starts if this one is closed.
+    private mutating func run(
+        _ reader: SegmentReader, _ start: LogPosition, _ sealed: UnsafeMutableRawBufferPointer, _ plain: UnsafeMutableRawBufferPointer
+    ) throws(Failure) -> LogPosition? {
+        var position = start
+        segments.append(Segment(number: start.segment, blob: start.blob, sizeBytes: start.offset))
+        while let header = try reader.header(at: position.offset, frame: position.frame) {
+            let frame = UnsafeMutableRawBufferPointer(rebasing: sealed[0..<header.frameSizeBytes])
+            guard try reader.blob.read(at: position.offset, into: frame) == frame.count else { return nil }
+            let payload = UnsafeMutableRawBufferPointer(rebasing: plain[0..<header.payloadSizeBytes])
+            let isGenuine = FrameSealing.openBlocks(
+                UnsafeRawBufferPointer(rebasing: frame[FrameHeader.sealedSizeBytes...]), firstBlock: 0,
+                payloadSizeBytes: header.payloadSizeBytes, blockSizeLog2: header.blockSizeLog2,
+                at: reader.place(position.offset, position.frame), with: reader.cipher, into: payload)
+            guard isGenuine else { return nil }
+            position.offset += UInt64(frame.count)
+            position.frame += 1
+            let digest = FrameSealing.digest(of: header, frame: UnsafeRawBufferPointer(frame))
+            switch take(header, UnsafeRawBufferPointer(payload), digest, after: position) {
+            case .goOn: continue
+            case .stop: return nil
+            case .next(let next): return next
+            }
+        }
+        return nil
+    }
+
+    private enum Step {
+        case goOn
+        case stop
+        case next(LogPosition)
+    }
+
+    private mutating func take(_ header: FrameHeader, _ payload: UnsafeRawBufferPointer, _ digest: Digest32, after position: LogPosition) -> Step {
+        switch header.kind {
+        case .opening, .chunk:
+            frames.append(digest)
+        case .closing:
+            guard let closing = SegmentClosing(decoding: payload) else { return .stop }
+            // As the writer does: the closing frame, then the opening frame of the next segment.
+            frames.append(digest)
+            segments[segments.count - 1].sizeBytes = position.offset
+            return .next(LogPosition(segment: closing.nextNumber, blob: closing.nextBlob, offset: 0, frame: 0))
+        case .commitPart:
+            guard parts.count + payload.count <= Self.maximumBodyBytes else { return .stop }
+            parts.append(contentsOf: payload)
+            partCount += 1
+        case .commit:
+            guard take(commit: payload, after: position) else { return .stop }
+        }
+        return .goOn
+    }
+
+    /// False if the commit does not follow from what was read.
+    private mutating func take(commit payload: UnsafeRawBufferPointer, after position: LogPosition) -> Bool {
+        var reader = ByteReader(payload)
+        guard let head = CommitHead(decoding: &reader), let rest = reader.readBytes(reader.remaining) else { return false }
+        var hasher = DigestHasher()
+        for digest in frames { hasher.update(digest) }
+        guard head.generation == mark.generation + 1, head.parent == mark.digest, head.partCount == partCount,
+            head.framesDigest == hasher.finish()
+        else { return false }
+        parts.append(contentsOf: rest)
+        var isWhole = true
+        let digest = parts.withUnsafeBytes { body -> Digest32 in
+            // Twice, so that nothing of a body that is cut off is applied.
+            if head.content == .changes { isWhole = BatchDecoder.decode(body) { _ in } }
+            if isWhole, head.content == .changes { isWhole = BatchDecoder.decode(body, apply) }
+            return head.digest(body: body)
+        }
+        guard isWhole else { return false }
+        if head.content == .changes { hasChanges = true }
+        mark = CommitMark(generation: head.generation, digest: digest)
+        marks.append(mark)
+        end = position
+        segments[segments.count - 1].sizeBytes = position.offset
+        countedSegments = segments.count
+        frames.removeAll(keepingCapacity: true)
+        parts.removeAll(keepingCapacity: true)
+        partCount = 0
+        return true
+    }
+}

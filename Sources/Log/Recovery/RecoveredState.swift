@@ -1,0 +1,21 @@
+import Sealing
+import Tables
+
+/// What opening a volume found.
+struct RecoveredState {
+    var tree: TableTree
+    /// The last commit that counts.
+    var mark: CommitMark
+    var head: Head?
+    var history: [CommitMark]
+    var segments: [UInt64: SegmentFacts]
+    var nextSegment: UInt64
+    /// Marks of the commits that were replayed, oldest first.
+    var replayed: [CommitMark] = []
+    /// Whether changes were replayed that are in no table yet.
+    var hasReplayedChanges = false
+    /// The segment in which the log ended, and where: what follows it there was never acknowledged.
+    var tornTail: LogPosition?
+    /// Whether the last session ended in order.
+    var isClean = true
+}

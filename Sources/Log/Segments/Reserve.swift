@@ -1,0 +1,45 @@
+import BlobStorage
+import Synchronization
+import Syscalls
+
+/// Room that is really allocated on the storage, so that a full disk leaves enough to delete files, to commit and to clean.
+/// Given back when the volume is closed.
+final class Reserve: Sendable {
+    static let fileName = "efs.reserve"
+
+    private let storage: any BlobStorage
+    private let options: LogOptions
+    private let isHeld = Mutex(false)
+
+    init(storage: any BlobStorage, options: LogOptions) {
+        self.storage = storage
+        self.options = options
+    }
+
+    /// False if there is no room for it.
+    @discardableResult
+    func take() -> Bool {
+        isHeld.withLock { isHeld in
+            if isHeld || options.reserveBytes == 0 { return true }
+            do throws(Failure) {
+                let capacity = try storage.capacity()
+                let size = min(options.reserveBytes, capacity.totalBytes / 16)
+                // Taking the last room only to be full again at once helps nobody.
+                guard capacity.availableBytes > size * 2 else { return false }
+                try storage.openSmallFile(Self.fileName).allocate(0..<size)
+                isHeld = true
+            } catch { return false }
+            return true
+        }
+    }
+
+    /// False if there was none to give.
+    func release() -> Bool {
+        isHeld.withLock { held in
+            guard held else { return false }
+            held = false
+            do { try storage.deleteSmallFile(Self.fileName) } catch { return false }
+            return true
+        }
+    }
+}

@@ -1,0 +1,147 @@
+import BlobStorage
+import Records
+import Sealing
+import Synchronization
+public import Syscalls
+import Tables
+
+extension VolumeLog {
+    /// Begins writing: a new segment whose first commit is a checkpoint, and a head that names it. Only then do commits in it count, since nothing
+    /// in the log before leads here. The caller holds `commitLock`.
+    func startSession() throws(Failure) {
+        if tail.hasStarted { return }
+        if let failure = tail.failure { throw readOnly(failure) }
+        reserve.take()
+        let facts = changes.withLock { segments.mapValues(\.facts) }
+        try tail.start()
+        guard let position = tail.position else { preconditionFailure("the tail has just been started") }
+        let start = LogPosition(segment: position.segment, blob: position.blob, offset: 0, frame: 0)
+        try writeCheckpoint(replayFrom: start, replayMark: mark, facts: facts, isClean: false)
+    }
+
+    /// Writes everything that is only in the log to tables and makes a checkpoint, so that mounting need not replay it. Commits and reads go
+    /// on meanwhile.
+    public func checkpoint() throws(Failure) { try maintenance.withLock { () throws(Failure) in try makeCheckpoint(isClean: false) } }
+
+    /// The caller holds `maintenance`.
+    func makeCheckpoint(isClean: Bool) throws(Failure) {
+        var facts: [UInt64: SegmentFacts] = [:]
+        var from: (position: LogPosition, mark: CommitMark)?
+        try commitLock.withLock { () throws(Failure) in
+            if let failure = tail.failure { throw readOnly(failure) }
+            if !tail.hasStarted {
+                if !hasChanges { return }
+                try startSession()
+            }
+            facts = capture(freezing: true)
+            try writeBody()
+            guard let position = tail.commitEnd else { preconditionFailure("a session starts with a commit") }
+            from = (position, mark)
+        }
+        guard let from else { return }
+        try flushTables()
+        try commitLock.withLock { () throws(Failure) in
+            try writeCheckpoint(replayFrom: from.position, replayMark: from.mark, facts: facts, isClean: isClean)
+        }
+        deleteObsolete()
+    }
+
+    var hasChanges: Bool { changes.withLock { sequence > durableSequence.load(ordering: .acquiring) } }
+
+    private func flushTables() throws(Failure) {
+        do throws(Failure) { _ = try tree.flushFrozen() } catch {
+            guard error.kind == .noSpace, releaseReserve() else { throw error }
+            _ = try tree.flushFrozen()
+        }
+    }
+
+    /// Writes the manifest as a commit, then the head. The caller holds `commitLock`.
+    private func writeCheckpoint(
+        replayFrom: LogPosition, replayMark: CommitMark, facts: [UInt64: SegmentFacts], isClean: Bool
+    ) throws(Failure) {
+        let (kept, dropped, next) = changes.withLock { sortSegments(facts, replayFrom: replayFrom.segment) }
+        // In this order: a table that becomes obsolete in between is still named by this manifest.
+        let goneTables = tree.takeObsolete()
+        let tables = tree.tables
+        let manifest = Manifest(
+            replayFrom: replayFrom, replayMark: replayMark, tables: tables, segments: kept, nextSegment: next, history: history)
+        var bytes = ByteWriter(capacityBytes: 4096)
+        manifest.encode(into: &bytes)
+        let start = try writeCommit(.checkpoint, bytes.readable)
+        try syncTail()
+        try writeHead(checkpoint: start, isClean: isClean)
+        history.append(mark)
+        if history.count > Manifest.historyLimit { history.removeFirst(history.count - Manifest.historyLimit) }
+        checkpointBytes = tail.sessionBytes
+        options.didCheckpoint(mark)
+        changes.withLock {
+            counters.checkpoints += 1
+            for segment in dropped { segments[segment.number] = nil }
+        }
+        for segment in dropped { cache.remove(segment.number) }
+        obsolete.append(dropped.map(\.blob) + goneTables.map(\.id))
+    }
+
+    /// What a manifest names: live bytes as of the facts' capture. A segment without live bytes then, from before the replayed log, and with no
+    /// chunk that a batch may still come to name, is dropped.
+    private func sortSegments(
+        _ facts: [UInt64: SegmentFacts], replayFrom: UInt64
+    ) -> (kept: [SegmentFacts], dropped: [SegmentFacts], next: UInt64) {
+        var kept: [SegmentFacts] = []
+        var dropped: [SegmentFacts] = []
+        for state in segments.values {
+            var now = state.facts
+            now.liveBytes = facts[now.number]?.liveBytes ?? 0
+            let isGarbage = now.liveBytes == 0 && state.facts.liveBytes == 0 && state.unclaimedBytes == 0 && facts[now.number] != nil
+            if isGarbage, !state.isActive, now.number < replayFrom { dropped.append(now) } else { kept.append(now) }
+        }
+        return (kept.sorted { $0.number < $1.number }, dropped, nextSegment)
+    }
+
+    private func writeHead(checkpoint: LogPosition, isClean: Bool) throws(Failure) {
+        do {
+            if headFile == nil { headFile = try storage.openSmallFile(HeadFile.name(writer: writer)) }
+            guard let headFile else { return }
+            let new = Head(
+                sequence: (head?.sequence ?? 0) + 1, checkpoint: checkpoint, mark: mark, headerRevision: options.headerRevision, isClean: isClean)
+            try HeadFile.write(new, to: headFile, writer: writer, keys: keys, salt: .random())
+            head = new
+        } catch {
+            tail.poison(error)
+            throw error
+        }
+    }
+
+    /// Deletes what neither of the two newest checkpoints names. A failure leaves garbage, which the next session clears away.
+    private func deleteObsolete() {
+        let gone: [BlobID] = commitLock.withLock {
+            // The last list is of blobs that the checkpoint before the newest still names.
+            guard obsolete.count > 1 else { return [] }
+            let ready = obsolete.dropLast().flatMap { $0 }
+            obsolete.removeFirst(obsolete.count - 1)
+            return ready
+        }
+        for id in gone {
+            do { try storage.deleteBlob(id) } catch where error.kind == .missing {
+                continue
+            } catch { options.report("cannot delete a blob that is no longer needed: \(error)") }
+        }
+        if !gone.isEmpty { roomMayBeBack() }
+    }
+
+    /// Blobs that wait for one or two more checkpoints before they can go.
+    var waitingObsolete: Int { commitLock.withLock { obsolete.reduce(0) { $0 + $1.count } } }
+
+    // MARK: A full disk
+
+    func releaseReserve() -> Bool {
+        changes.withLock { isFull = true }
+        return reserve.release()
+    }
+
+    /// Takes the reserve again where there is room for it, and lets writers go on.
+    func roomMayBeBack() {
+        guard changes.withLock({ isFull }) else { return }
+        if reserve.take() { changes.withLock { isFull = false } }
+    }
+}

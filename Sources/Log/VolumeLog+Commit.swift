@@ -1,0 +1,96 @@
+import BlobStorage
+import Records
+import Sealing
+import Synchronization
+import Syscalls
+import Tables
+
+extension VolumeLog {
+    /// Writes what was applied since the last commit as one more, and puts it on stable storage. The caller holds `commitLock`.
+    func commit() throws(Failure) {
+        if let failure = tail.failure { throw readOnly(failure) }
+        capture(freezing: false)
+        try writeBody()
+    }
+
+    /// Takes the changes since the last capture into `body`. The caller holds `commitLock`. With `freezing`, the memory table becomes a frozen
+    /// one at this very point, and the facts of all segments as of this point are returned.
+    @discardableResult
+    func capture(freezing: Bool) -> [UInt64: SegmentFacts] {
+        changes.withLock {
+            let before = body.count
+            tree.capture(into: &body)
+            for (segment, delta) in pendingLive where delta != 0 {
+                body.append(RecordBatch.Operation.liveBytes.rawValue)
+                body.append(segment)
+                body.append(UInt64(bitPattern: delta))
+            }
+            pendingLive.removeAll(keepingCapacity: true)
+            bodySequence = sequence
+            if body.count > before { bodyHasContent = true }
+            guard freezing else { return [:] }
+            tree.freeze()
+            return segments.mapValues(\.facts)
+        }
+    }
+
+    /// Writes the captured changes. If there is no room they stay captured and go out with the next commit.
+    func writeBody() throws(Failure) {
+        if bodyHasContent {
+            if !tail.hasStarted { try startSession() }
+            _ = try writeCommit(.changes, body.readable)
+            body.reset()
+            bodyHasContent = false
+            try syncTail()
+        }
+        durableSequence.store(bodySequence, ordering: .releasing)
+    }
+
+    func syncTail() throws(Failure) {
+        try tail.sync()
+        changes.withLock {
+            durableMark = mark
+            counters.commits += 1
+        }
+    }
+
+    /// Seals and writes the frames of one commit; not yet durable. Gives the place of its first frame.
+    func writeCommit(_ content: CommitHead.Content, _ body: UnsafeRawBufferPointer) throws(Failure) -> LogPosition {
+        let limit = FrameHeader.maximumPayloadSizeBytes
+        // The final frame holds the head and the last piece; full pieces go before it.
+        let partCount = (body.count + CommitHead.sizeBytes - 1) / limit
+        let generation = mark.generation + 1
+        var headers: [FrameHeader] = []
+        for _ in 0..<partCount {
+            headers.append(commitHeader(.commitPart, limit, generation))
+        }
+        let rest = body.count - min(partCount * limit, body.count)
+        // What the parts hold is the front of the body; if the head alone is left over, the last part is cut short.
+        headers.append(commitHeader(.commit, CommitHead.sizeBytes + rest, generation))
+        if partCount * limit > body.count {
+            headers[partCount - 1] = commitHeader(.commitPart, body.count - (partCount - 1) * limit, generation)
+        }
+        let place = try tail.reserveCommit(headers)
+        let head = CommitHead(
+            generation: generation, content: content, partCount: UInt32(partCount), parent: mark.digest, framesDigest: place.framesDigest,
+            session: session, headerDigest: headerDigest, durableGeneration: durableMark.generation)
+        var at = 0
+        for index in 0..<partCount {
+            let count = headers[index].payloadSizeBytes
+            try tail.writeCommitFrame(headers[index], UnsafeRawBufferPointer(rebasing: body[at..<at + count]), at: place.reservations[index])
+            at += count
+        }
+        var final = ByteWriter(capacityBytes: CommitHead.sizeBytes + rest)
+        head.encode(into: &final)
+        final.append(UnsafeRawBufferPointer(rebasing: body[at...]))
+        try tail.writeCommitFrame(headers[partCount], final.readable, at: place.reservations[partCount])
+        mark = CommitMark(generation: generation, digest: head.digest(body: body))
+        return place.start
+    }
+
+    private func commitHeader(_ kind: FrameKind, _ size: Int, _ generation: UInt64) -> FrameHeader {
+        FrameHeader(
+            kind: kind, blockSizeLog2: size > 1 << Int(FrameHeader.dataBlockSizeLog2) ? FrameHeader.commitBlockSizeLog2 : FrameHeader.dataBlockSizeLog2,
+            payloadSizeBytes: size, first: generation)
+    }
+}

@@ -1,0 +1,205 @@
+public import BlobStorage
+import Records
+public import Sealing
+public import Syscalls
+import Tables
+
+/// What of the volume's history this opening found, for the freshness check, which happens before anything is written.
+public struct LogHistory: Sendable {
+    /// The newest commit.
+    public var mark: CommitMark
+    /// Earlier commits that are known to lead to it: checkpoints, and what was replayed.
+    public var ancestors: [CommitMark]
+    /// The header's revision when the last checkpoint was written.
+    public var headerRevision: UInt64
+    /// Whether the last session closed the volume in order.
+    public var isClean: Bool
+}
+
+extension VolumeLog {
+    /// Writes the first segment, checkpoint and head of a new volume.
+    public static func create(
+        _ storage: any BlobStorage, keys: KeyHierarchy, headerDigest: Digest32, options: LogOptions
+    ) throws(Failure) -> VolumeLog {
+        let tree = makeTree(storage, keys, options)
+        let state = RecoveredState(tree: tree, mark: .none, head: nil, history: [], segments: [:], nextSegment: 1)
+        let log = VolumeLog(storage: storage, keys: keys, headerDigest: headerDigest, options: options, recovered: state)
+        try log.commitLock.withLock { () throws(Failure) in try log.startSession() }
+        log.startHousekeeper()
+        return log
+    }
+
+    /// Opens the volume as it was after its last commit that counts. `judge` is shown its history before anything is written, and throws
+    /// to refuse it. Lists no directory.
+    public static func open(
+        _ storage: any BlobStorage, keys: KeyHierarchy, headerDigest: Digest32, options: LogOptions,
+        judge: (LogHistory) throws(Failure) -> Void
+    ) throws(Failure) -> VolumeLog {
+        let state = try recover(storage, keys, options)
+        let history = LogHistory(
+            mark: state.mark, ancestors: state.history + state.replayed, headerRevision: state.head?.headerRevision ?? 0,
+            isClean: state.isClean && !state.hasReplayedChanges)
+        try judge(history)
+        let log = VolumeLog(storage: storage, keys: keys, headerDigest: headerDigest, options: options, recovered: state)
+        if options.isReadOnly { return log }
+        if state.hasReplayedChanges {
+            // What was replayed goes into tables now: the log it came from is never appended to.
+            log.tree.freeze()
+            _ = try log.tree.flushFrozen()
+            try log.commitLock.withLock { () throws(Failure) in try log.startSession() }
+            if let torn = state.tornTail { try storage.truncateBlob(torn.blob, to: torn.offset) }
+        }
+        if !history.isClean { try log.clearStrays() }
+        log.startHousekeeper()
+        return log
+    }
+
+    private func startHousekeeper() {
+        guard options.hasHousekeeper, !options.isReadOnly else { return }
+        let housekeeper = Housekeeper()
+        self.housekeeper = housekeeper
+        housekeeper.start(self)
+    }
+
+    private static func makeTree(_ storage: any BlobStorage, _ keys: KeyHierarchy, _ options: LogOptions) -> TableTree {
+        TableTree(storage: storage, keys: keys, cache: BlockCache(capacityBytes: options.blockCacheBytes), makeID: { .random() })
+    }
+
+    // MARK: Recovery
+
+    private static func recover(_ storage: any BlobStorage, _ keys: KeyHierarchy, _ options: LogOptions) throws(Failure) -> RecoveredState {
+        let heads = try HeadFile.read(storage, writer: 0, keys: keys)
+        guard let head = heads.first else {
+            throw Failure(
+                .damaged, "no head of this volume authenticates", object: "\(storage.name)/\(HeadFile.name(writer: 0))",
+                hint: "restore this file from a backup of the same volume")
+        }
+        let manifest = try readCheckpoint(head, storage, keys)
+        let tree = makeTree(storage, keys, options)
+        try tree.load(manifest: manifest.tables)
+        var segments = Dictionary(manifest.segments.map { ($0.number, $0) }) { $1 }
+        let batch = RecordBatch()
+        var replay = LogReplay(storage: storage, keys: keys, from: manifest.replayFrom, mark: manifest.replayMark) { operation in
+            switch operation {
+            case .put(let key, let value): batch.put(key, value)
+            case .delete(let key): batch.delete(key)
+            case .liveBytes(let segment, let delta):
+                segments[segment, default: SegmentFacts(number: segment, blob: BlobID(high: 0, low: 0))].liveBytes += delta
+            }
+            if batch.bytes.count > 1 << 20 {
+                tree.apply(batch)
+                batch.reset()
+            }
+        }
+        try replay.run()
+        tree.apply(batch)
+        guard replay.mark.generation >= head.mark.generation else {
+            throw Failure(
+                .damaged, "the log ends before the checkpoint that the head names", object: storage.name,
+                hint: "restore the segments of this volume from a backup")
+        }
+        // What was replayed is in the log: it need not be committed again.
+        tree.discardChanges()
+        return finish(replay, head, manifest, tree, segments)
+    }
+
+    private static func finish(
+        _ replay: LogReplay, _ head: Head, _ manifest: Manifest, _ tree: TableTree, _ facts: [UInt64: SegmentFacts]
+    ) -> RecoveredState {
+        var segments = facts
+        var next = manifest.nextSegment
+        for found in replay.segments {
+            segments[found.number, default: SegmentFacts(number: found.number, blob: found.blob)].blob = found.blob
+            segments[found.number]?.sizeBytes = found.sizeBytes
+            next = max(next, found.number + 1)
+        }
+        // Live bytes of segments that the manifest had dropped already: gone, and rightly so.
+        segments = segments.filter { $0.value.blob != BlobID(high: 0, low: 0) }
+        return RecoveredState(
+            tree: tree, mark: replay.mark, head: head, history: manifest.history + [head.mark], segments: segments, nextSegment: next,
+            replayed: replay.marks, hasReplayedChanges: replay.hasChanges, tornTail: replay.end,
+            isClean: head.isClean && replay.mark == head.mark)
+    }
+
+    /// Reads the checkpoint's commit where the head says that it is.
+    private static func readCheckpoint(_ head: Head, _ storage: any BlobStorage, _ keys: KeyHierarchy) throws(Failure) -> Manifest {
+        let id = head.checkpoint.blob
+        let object = "\(storage.name): segment \(id)"
+        let blob: any ReadableBlob
+        do { blob = try storage.openBlob(id) } catch where error.kind == .missing {
+            throw Failure(.damaged, "holds the newest checkpoint and is missing", object: object, hint: "restore it from a backup, or wait until it is synced")
+        }
+        let reader = SegmentReader(blobID: id, blob: blob, cipher: keys.cipher(for: .segment, high: id.high, low: id.low))
+        var body: [UInt8] = []
+        var offset = head.checkpoint.offset
+        var frame = head.checkpoint.frame
+        while let header = try reader.header(at: offset, frame: frame), header.kind == .commit || header.kind == .commitPart {
+            let payload = try reader.payload(of: header, at: offset, frame: frame)
+            guard let payload else { break }
+            offset += UInt64(header.frameSizeBytes)
+            frame += 1
+            if header.kind == .commitPart {
+                body += payload
+                continue
+            }
+            if let manifest = manifest(payload, body, expecting: head.mark) { return manifest }
+            break
+        }
+        throw Failure(.damaged, "the newest checkpoint does not authenticate", object: object, hint: "restore this blob from a backup")
+    }
+
+    private static func manifest(_ payload: [UInt8], _ parts: [UInt8], expecting mark: CommitMark) -> Manifest? {
+        payload.withUnsafeBytes { bytes in
+            var reader = ByteReader(bytes)
+            guard let head = CommitHead(decoding: &reader), head.content == .checkpoint, let rest = reader.readBytes(reader.remaining) else { return nil }
+            let body = parts + Array(rest)
+            return body.withUnsafeBytes { body in
+                guard head.generation == mark.generation, head.digest(body: body) == mark.digest else { return nil }
+                return Manifest(decoding: body)
+            }
+        }
+    }
+
+    // MARK: Strays
+
+    /// Deletes blobs that a session left behind which did not close: made but never named by a checkpoint. Blobs of this session and of the two
+    /// newest checkpoints stay.
+    private func clearStrays() throws(Failure) {
+        var known = Set(changes.withLock { segments.values.map(\.facts.blob) })
+        known.formUnion(tree.tables.map(\.id))
+        for head in try HeadFile.read(storage, writer: writer, keys: keys) {
+            guard let manifest = try? Self.readCheckpoint(head, storage, keys) else {
+                // Without knowing what it names nothing can be told to be a stray.
+                return
+            }
+            known.formUnion(manifest.segments.map(\.blob))
+            known.formUnion(manifest.tables.map(\.id))
+            known.insert(head.checkpoint.blob)
+            known.insert(manifest.replayFrom.blob)
+        }
+        var strays: [BlobID] = []
+        try storage.listBlobs { (id) throws(Failure) in if !known.contains(id) { strays.append(id) } }
+        for id in strays { try storage.deleteBlob(id) }
+    }
+}
+
+extension SegmentReader {
+    /// The opened payload of a frame whose header is known; nil if it does not authenticate.
+    func payload(of header: FrameHeader, at offset: UInt64, frame: UInt32) throws(Failure) -> [UInt8]? {
+        let sealedCount = header.frameSizeBytes - FrameHeader.sealedSizeBytes
+        var sealed = [UInt8](repeating: 0, count: sealedCount)
+        let count = try sealed.withMutableBytes { (bytes) throws(Failure) in
+            try blob.read(at: offset + UInt64(FrameHeader.sealedSizeBytes), into: bytes)
+        }
+        guard count == sealedCount else { return nil }
+        var plain = [UInt8](repeating: 0, count: header.payloadSizeBytes)
+        let isGenuine = sealed.withUnsafeBytes { sealed in
+            plain.withUnsafeMutableBytes { plain in
+                FrameSealing.openBlocks(
+                    sealed, firstBlock: 0, payloadSizeBytes: header.payloadSizeBytes, blockSizeLog2: header.blockSizeLog2,
+                    at: place(offset, frame), with: cipher, into: plain)
+            }
+        }
+        return isGenuine ? plain : nil
+    }
+}

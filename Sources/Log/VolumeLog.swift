@@ -1,0 +1,212 @@
+import BlobStorage
+public import Records
+import Sealing
+import Synchronization
+public import Syscalls
+import SystemPackage
+import Tables
+
+/// The log of an open volume: file data and metadata changes in one stream of sealed frames, tables of older metadata beside it.
+///
+/// Invariants:
+/// - What `apply` was given is visible at once and durable after `durable(token)`; batches become durable in the order they were applied.
+/// - A commit covers exactly the batches applied before it was captured.
+/// - No blob is deleted that one of the two newest checkpoints names.
+///
+/// Thread-safe. Locks, in the order they may be taken: `maintenance` (one checkpoint, cleaning or compaction at a time), `commitLock`
+/// (one commit at a time, held over its I/O), the tail's monitor, `changes` (the memory table's single writer; microseconds).
+public final class VolumeLog: @unchecked Sendable {
+    // @unchecked: each group of variables names the lock that guards it.
+    let storage: any BlobStorage
+    let keys: KeyHierarchy
+    let options: LogOptions
+    let headerDigest: Digest32
+    let session: BlobID
+    let tree: TableTree
+    let pool = BufferPool()
+    let cache: SegmentCache
+    /// The writer's number: which head file is its own.
+    let writer: UInt64 = 0
+    var tail: LogTail!
+
+    /// Guards the variables below, up to the next mark.
+    let changes = Monitor()
+    var sequence: UInt64 = 0
+    var segments: [UInt64: SegmentState] = [:]
+    var nextSegment: UInt64 = 1
+    var pendingLive: [UInt64: Int64] = [:]
+    var isFull = false
+    var counters = LogStatistics()
+
+    /// Guards the variables below, up to the next mark.
+    let commitLock = Monitor()
+    /// Captured but not yet written: stays here if a commit finds no room, and goes out with the next one.
+    var body = ByteWriter(capacityBytes: 64 << 10)
+    var bodySequence: UInt64 = 0
+    var bodyHasContent = false
+    var mark: CommitMark
+    var durableMark: CommitMark
+    var recentCommits = 0
+    var head: Head?
+    var headFile: (any WritableBlob)?
+    var history: [CommitMark]
+    /// Blobs that no longer count, by how many checkpoints ago that was.
+    var obsolete: [[BlobID]] = []
+    var checkpointBytes: UInt64 = 0
+    /// Ends here.
+
+    /// Guards the cleaner's state.
+    let maintenance = Monitor()
+    var lastDropSeconds = 0.0
+    let durableSequence = Atomic<UInt64>(0)
+    /// Moves what is live of a chunk; set by the file system. See `Cleaner`.
+    let relocator = Mutex<Relocator?>(nil)
+    let reserve: Reserve
+    var housekeeper: Housekeeper?
+
+    init(
+        storage: any BlobStorage, keys: KeyHierarchy, headerDigest: Digest32, options: LogOptions, recovered: RecoveredState
+    ) {
+        self.storage = storage
+        self.keys = keys
+        self.headerDigest = headerDigest
+        self.options = options
+        session = .random()
+        tree = recovered.tree
+        cache = SegmentCache(limit: options.openSegments)
+        reserve = Reserve(storage: storage, options: options)
+        mark = recovered.mark
+        durableMark = recovered.mark
+        head = recovered.head
+        history = recovered.history
+        segments = recovered.segments.mapValues { SegmentState(facts: $0) }
+        nextSegment = recovered.nextSegment
+        tail = makeTail()
+    }
+
+    /// A segment as it changes in memory.
+    struct SegmentState {
+        var facts: SegmentFacts
+        /// Bytes of chunks that were written and that no applied batch named yet.
+        var unclaimedBytes: Int64 = 0
+        /// Still written to.
+        var isActive = false
+        /// Holds data that its headers do not lead to, or a frame that is damaged.
+        var isUncleanable = false
+    }
+
+    private func makeTail() -> LogTail {
+        var configuration = LogTail.Configuration()
+        configuration.segmentSizeBytes = options.segmentSizeBytes
+        return LogTail(
+            storage: storage, keys: keys, pool: pool, configuration: configuration,
+            makeSegment: { [unowned self] () throws(Failure) in try makeSegment() },
+            openingFacts: { [unowned self] in opening(of: $0) },
+            didClose: { [unowned self] in didClose($0, next: $1) },
+            releaseReserve: { [unowned self] in releaseReserve() })
+    }
+
+    // MARK: What callers see
+
+    /// The newest commit that is on stable storage.
+    public var durable: CommitMark { commitLock.withLock { durableMark } }
+
+    /// Makes the batch visible to all readers and gives the token that `durable` takes. Refuses batches that need more room when the storage
+    /// is full, so that deletions still find some.
+    public func apply(_ batch: RecordBatch) throws(Failure) -> UInt64 {
+        if let failure = tail.failure { throw readOnly(failure) }
+        if options.isReadOnly { throw Failure(.readOnly, "the volume is open for reading only", object: storage.name) }
+        let token = try changes.withLock { () throws(Failure) -> UInt64 in
+            if isFull, batch.needsRoom { throw Failure(.noSpace, "the storage is full", object: storage.name, cause: .noSpace) }
+            tree.apply(batch)
+            batch.forEach { if case .liveBytes(let segment, let delta) = $0 { addLive(segment, delta) } }
+            sequence += 1
+            return sequence
+        }
+        if tree.activeSizeBytes > options.memoryTableBytes { housekeeper?.kick() }
+        return token
+    }
+
+    /// Returns when everything up to `token` is on stable storage; callers at one time share a commit.
+    public func durable(_ token: UInt64) throws(Failure) {
+        if durableSequence.load(ordering: .acquiring) >= token { return }
+        try commitLock.withLock { () throws(Failure) in
+            if durableSequence.load(ordering: .acquiring) >= token { return }
+            try commit()
+            recentCommits += 1
+        }
+        if recentCommits > 8 { housekeeper?.kickForZeros() }
+    }
+
+    public func currentToken() -> UInt64 { changes.withLock { sequence } }
+
+    public func get(_ key: RecordKey, _ body: (UnsafeRawBufferPointer) -> Void) throws(Failure) -> Bool { try tree.get(key, body) }
+
+    public func scan(
+        from lower: RecordKey, to upper: RecordKey, _ body: (RecordKey, UnsafeRawBufferPointer) -> Bool
+    ) throws(Failure) {
+        try tree.scan(from: lower, to: upper, body)
+    }
+
+    /// Sets what moves live data for the cleaner.
+    public func setRelocator(_ new: Relocator?) { relocator.withLock { $0 = new } }
+
+    public var statistics: LogStatistics {
+        let tables = tree.tables
+        var result = changes.withLock { () -> LogStatistics in
+            var result = counters
+            result.segments = segments.count
+            for state in segments.values {
+                result.segmentBytes += state.facts.sizeBytes
+                result.liveBytes += state.facts.liveBytes
+            }
+            return result
+        }
+        result.tables = tables.count
+        result.tableBytes = tables.reduce(0) { $0 + UInt64($1.sizeBytes) }
+        result.records = tables.reduce(0) { $0 + UInt64($1.recordCount) }
+        result.writtenBytes = tail.sessionBytes
+        result.unsyncedBytes = tail.pendingBytes
+        result.generation = commitLock.withLock { mark.generation }
+        return result
+    }
+
+    /// The caller holds `changes`.
+    func addLive(_ segment: UInt64, _ delta: Int64) {
+        pendingLive[segment, default: 0] += delta
+        guard segments[segment] != nil else { return }
+        segments[segment]!.facts.liveBytes += delta
+        if delta > 0 { segments[segment]!.unclaimedBytes -= min(delta, segments[segment]!.unclaimedBytes) }
+    }
+
+    func readOnly(_ cause: Failure) -> Failure {
+        Failure(
+            .readOnly, "the volume is read-only since its storage failed (\(cause))", object: storage.name,
+            hint: "unmount, see to the storage, and mount again", cause: .readOnlyFileSystem)
+    }
+}
+
+extension RecordBatch {
+    /// Whether it makes the volume larger: new names, contents or attributes, or more live bytes than before.
+    var needsRoom: Bool {
+        var live: Int64 = 0
+        var grows = false
+        forEach { operation in
+            switch operation {
+            case .put(let key, _):
+                let kinds: [RecordKind] = [.dirent, .inline, .xattr]
+                if kinds.contains(where: { $0.rawValue == key.kind }) { grows = true }
+            case .delete: break
+            case .liveBytes(_, let delta): live += delta
+            }
+        }
+        return grows || live > 0
+    }
+}
+
+extension BlobID {
+    /// 128 bits from the operating system.
+    static func random() -> BlobID {
+        SecretBytes.random(count: 16).withUnsafeBytes { BlobID(high: $0.load(as: UInt64.self), low: $0.load(fromByteOffset: 8, as: UInt64.self)) }
+    }
+}
