@@ -47,7 +47,7 @@ let package = Package(
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "CryptoExtras", package: "swift-crypto"),
             ]),
-        layer("KeyManagement", ["Records", "Sealing", "Syscalls", "CSodium"]),
+        layer("KeyManagement", ["Records", "Sealing", "Syscalls", "CSodium", "CSyscalls"]),
         layer("BlobStorage", ["Syscalls"]),
         layer("Tables", ["Records", "Sealing", "BlobStorage", "Syscalls", "CZstd"]),
         layer("Log", ["Records", "Sealing", "BlobStorage", "Tables", "Syscalls"]),
@@ -70,7 +70,7 @@ let package = Package(
 
         tests("RecordsTests", ["Records"]),
         tests("SealingTests", ["Sealing", "CSodium", "CSyscalls", .product(name: "CryptoExtras", package: "swift-crypto")]),
-        tests("KeyManagementTests", ["KeyManagement", "Sealing"]),
+        tests("KeyManagementTests", ["KeyManagement", "Sealing", "Syscalls", "CSyscalls"]),
         tests("BlobStorageTests", ["BlobStorage", "Syscalls"]),
         tests("TablesTests", ["Tables", "Records", "Sealing", "BlobStorage", "Syscalls"]),
         tests("LogTests", ["Log", "Tables", "Records", "Sealing", "BlobStorage", "Syscalls"]),

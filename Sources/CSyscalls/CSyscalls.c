@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 int efs_ioctl_pointer(int descriptor, unsigned long request, void *argument) {
     return ioctl(descriptor, request, argument);
@@ -23,4 +24,8 @@ void efs_name_thread(const char *name) {
 
 int efs_prctl(int option, unsigned long argument) {
     return prctl(option, argument, 0UL, 0UL, 0UL);
+}
+
+char **efs_environment(void) {
+    return environ;
 }

@@ -21,4 +21,7 @@ void efs_name_thread(const char *name);
 /// prctl(2) with one argument, the others 0. Returns -1 and sets errno on failure.
 int efs_prctl(int option, unsigned long argument);
 
+/// environ(7), which Swift cannot name, since it is a global variable. Ended by a null pointer.
+char **efs_environment(void);
+
 #endif

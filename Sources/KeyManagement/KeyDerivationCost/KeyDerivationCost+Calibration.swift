@@ -1,0 +1,63 @@
+import Glibc
+import Sealing
+
+extension KeyDerivationCost {
+    private static let largestChosenKibibytes = 1 << 20
+    private static let probeKibibytes = 64 << 10
+
+    /// A cost that takes about `seconds` on this machine. Memory is what makes guessing expensive on other hardware, so it comes
+    /// first: three passes (RFC 9106 advises that, where there is not memory for 2 GiB) over as much memory as the time allows,
+    /// at most a quarter of the machine's and 1 GiB; more passes where memory ends first.
+    ///
+    /// Takes about as long itself. Falls back to the smallest allowed memory on a machine with little.
+    public static func calibrated(seconds: Double = 0.5) -> KeyDerivationCost {
+        let limit = memoryLimitKibibytes()
+        let probe = min(probeKibibytes, limit)
+        // The first run also pays for starting up; the second is what an unlocking costs.
+        _ = secondsTaken(by: KeyDerivationCost(passes: 1, memoryKibibytes: UInt32(min(probe, 16 << 10))))
+        let first = choose(seconds: seconds, probeKibibytes: probe, probeSeconds: onePassSeconds(probe), limitKibibytes: limit)
+        // Large memory costs more for each KiB than small (page faults, caches), so the choice is corrected once.
+        let size = Int(first.memoryKibibytes)
+        return choose(seconds: seconds, probeKibibytes: size, probeSeconds: onePassSeconds(size), limitKibibytes: limit)
+    }
+
+    /// The cost that fits `seconds` if one pass over `probeKibibytes` takes `probeSeconds`.
+    static func choose(seconds: Double, probeKibibytes: Int, probeSeconds: Double, limitKibibytes: Int) -> KeyDerivationCost {
+        let lowest = Int(minimum.memoryKibibytes)
+        let affordable = Double(probeKibibytes) * seconds / max(probeSeconds, 1e-6)  // KiB times passes
+        let highest = max(lowest, min(limitKibibytes, largestChosenKibibytes))
+        let wanted = min(affordable / 3, Double(highest))
+        // Whole MiB: an odd number in `efs info` would only raise questions.
+        let memory = max(lowest, Int(wanted) & ~1023)
+        let passes = min(max((affordable / Double(memory)).rounded(), Double(minimum.passes)), Double(maximum.passes))
+        return KeyDerivationCost(passes: UInt32(passes), memoryKibibytes: UInt32(memory))
+    }
+
+    private static func onePassSeconds(_ kibibytes: Int) -> Double {
+        secondsTaken(by: KeyDerivationCost(passes: 1, memoryKibibytes: UInt32(kibibytes))) ?? .infinity
+    }
+
+    /// Nil if there is not memory enough.
+    private static func secondsTaken(by cost: KeyDerivationCost) -> Double? {
+        let password = SecretBytes.random(count: 16)
+        let start = monotonicSeconds()
+        guard (try? Argon2.derive(from: password, salt: [UInt8](repeating: 0, count: Argon2.saltSizeBytes), cost: cost)) != nil else {
+            return nil
+        }
+        return monotonicSeconds() - start
+    }
+
+    /// A quarter of the machine's memory.
+    private static func memoryLimitKibibytes() -> Int {
+        let pages = sysconf(Int32(_SC_PHYS_PAGES))
+        let pageSize = sysconf(Int32(_SC_PAGESIZE))
+        guard pages > 0, pageSize > 0 else { return Int(minimum.memoryKibibytes) }
+        return max(Int(minimum.memoryKibibytes), pages / 4 * (pageSize / 1024))
+    }
+
+    private static func monotonicSeconds() -> Double {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+    }
+}

@@ -1,0 +1,22 @@
+/// What one guess of a password costs: Argon2id's parameters. Part of a key slot; one lane, version 1.3.
+public struct KeyDerivationCost: Hashable, Sendable {
+    public var passes: UInt32
+    public var memoryKibibytes: UInt32
+
+    public init(passes: UInt32, memoryKibibytes: UInt32) {
+        self.passes = passes
+        self.memoryKibibytes = memoryKibibytes
+    }
+
+    /// Less than this no header is believed to have been made with: whoever changes it cannot make a guess cheaper than so.
+    public static let minimum = KeyDerivationCost(passes: 1, memoryKibibytes: 8 << 10)
+    /// More than this no header may ask of the machine that opens it.
+    public static let maximum = KeyDerivationCost(passes: 16, memoryKibibytes: 4 << 20)
+    /// For tests and test vectors: a guess costs milliseconds. `efs` never makes a slot with it.
+    public static let minimumForTests = minimum
+
+    public var isWithinBounds: Bool {
+        (Self.minimum.passes...Self.maximum.passes).contains(passes)
+            && (Self.minimum.memoryKibibytes...Self.maximum.memoryKibibytes).contains(memoryKibibytes)
+    }
+}

@@ -1,0 +1,48 @@
+import Sealing
+import Testing
+
+@testable import KeyManagement
+
+@Suite struct KeyDerivationCostTests {
+    /// Every choice is within bounds and, unless a bound stands in the way, near the time that was asked for.
+    @Test func choicesAreWithinBoundsAndNearTheTime() {
+        for limit in [1, 8 << 10, 64 << 10, 500 << 10, 1 << 20, 64 << 20] {
+            for exponent in -6...4 {
+                let probeSeconds = 0.04 * [1.0, 3.0, 10.0][(exponent + 6) % 3] * Double(exponent + 7) / 7
+                for seconds in [0.0, 0.01, 0.5, 5, 1000] {
+                    let cost = KeyDerivationCost.choose(
+                        seconds: seconds, probeKibibytes: 64 << 10, probeSeconds: probeSeconds, limitKibibytes: limit)
+                    #expect(cost.isWithinBounds)
+                    #expect(Int(cost.memoryKibibytes) <= max(8 << 10, min(limit, 1 << 20)))
+                    let expected = Double(cost.passes) * Double(cost.memoryKibibytes) / Double(64 << 10) * probeSeconds
+                    let atBound = cost.passes == 16 || cost.memoryKibibytes == 8 << 10
+                    #expect(atBound || (0.7...1.4).contains(expected / seconds), "\(cost) for \(seconds) s takes \(expected) s")
+                }
+            }
+        }
+    }
+
+    @Test func anUnmeasurableMachineGetsTheLeast() {
+        let cost = KeyDerivationCost.choose(
+            seconds: 0.5, probeKibibytes: 64 << 10, probeSeconds: .infinity, limitKibibytes: 1 << 20)
+        #expect(cost == .minimum)
+    }
+
+    @Test func calibrationIsWithinBounds() {
+        #expect(KeyDerivationCost.calibrated(seconds: 0.05).isWithinBounds)
+    }
+
+    @Test func derivationDependsOnEverything() throws {
+        let salt = [UInt8](repeating: 1, count: 16)
+        func derive(_ password: String, _ salt: [UInt8], _ passes: UInt32, _ memory: UInt32) throws -> [UInt8] {
+            let cost = KeyDerivationCost(passes: passes, memoryKibibytes: memory)
+            return try Argon2.derive(from: secret(password), salt: salt, cost: cost).withUnsafeBytes { Array($0) }
+        }
+        let first = try derive("a", salt, 1, 8192)
+        #expect(try derive("a", salt, 1, 8192) == first)
+        #expect(try derive("b", salt, 1, 8192) != first)
+        #expect(try derive("a", [UInt8](repeating: 2, count: 16), 1, 8192) != first)
+        #expect(try derive("a", salt, 2, 8192) != first)
+        #expect(try derive("a", salt, 1, 8193) != first)
+    }
+}
