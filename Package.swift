@@ -75,8 +75,9 @@ let package = Package(
         tests("TablesTests", ["Tables", "Records", "Sealing", "BlobStorage", "Syscalls"]),
         tests("LogTests", ["Log", "Tables", "Records", "Sealing", "BlobStorage", "Syscalls"]),
         tests("FileSystemTests", ["FileSystem", "MetadataStore", "ChunkStore", "Records", "BlobStorage", "Syscalls"]),
-        tests("FUSETests", ["FUSE", "Syscalls"]),
+        .target(name: "LinuxTesting", dependencies: ["Syscalls", "CSyscalls"], path: "Tests/LinuxTesting", swiftSettings: strict),
+        tests("FUSETests", ["FUSE", "Syscalls", "LinuxTesting"]),
         tests("CommandLineTests", ["efs", "Syscalls", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
-        tests("MountTests", ["Mount", "FUSE", "FileSystem", "Syscalls"]),
+        tests("MountTests", ["Mount", "FUSE", "FileSystem", "MetadataStore", "ChunkStore", "Syscalls", "LinuxTesting"]),
     ]
 )

@@ -60,6 +60,9 @@ public final class OwnedDescriptor: Sendable {
         }
     }
 
+    /// syncfs(2): the kernel writes back everything that it has cached of the file's file system.
+    public func syncFileSystem() throws(Errno) { if efs_syncfs(rawValue) != 0 { throw Errno.current } }
+
     /// Reads and writes give EAGAIN from now on where they would wait.
     public func setNonBlocking() throws(Errno) { _ = try retrying { efs_set_nonblocking(rawValue) } }
 

@@ -34,7 +34,9 @@ extension FUSEFileSystem {
         throw .noFunction
     }
     public func access(_ node: NodeID, mask: UInt32, _ context: RequestContext) throws(Errno) { throw .noFunction }
-    public func setxattr(_ node: NodeID, _ name: NameBytes, value: UnsafeRawBufferPointer, flags: UInt32, _ context: RequestContext)
+    public func setxattr(
+        _ node: NodeID, _ name: NameBytes, value: UnsafeRawBufferPointer, flags: UInt32, killsSetGroupID: Bool, _ context: RequestContext
+    )
         throws(Errno)
     { throw .noFunction }
     public func getxattr(_ node: NodeID, _ name: NameBytes, into value: UnsafeMutableRawBufferPointer, _ context: RequestContext)

@@ -41,8 +41,10 @@ public protocol FUSEFileSystem: AnyObject, Sendable {
     /// Puts the target into `target` and returns its length.
     func readlink(_ node: NodeID, into target: UnsafeMutableRawBufferPointer, _ context: RequestContext) throws(Errno) -> Int
     func access(_ node: NodeID, mask: UInt32, _ context: RequestContext) throws(Errno)
+    /// `flags` are XATTR_CREATE and XATTR_REPLACE. `killsSetGroupID`: setting this ACL clears the bit.
     func setxattr(
-        _ node: NodeID, _ name: NameBytes, value: UnsafeRawBufferPointer, flags: UInt32, _ context: RequestContext
+        _ node: NodeID, _ name: NameBytes, value: UnsafeRawBufferPointer, flags: UInt32, killsSetGroupID: Bool,
+        _ context: RequestContext
     ) throws(Errno)
     /// Returns the value's length. An empty `value` asks for the length alone; ERANGE if there is too little room.
     func getxattr(

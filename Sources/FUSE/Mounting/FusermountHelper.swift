@@ -63,13 +63,21 @@ enum FusermountHelper {
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_adddup2(&actions, writeEnd.rawValue, 2)
         if let keepsOut { posix_spawn_file_actions_addclose(&actions, keepsOut) }
+        // The caller's thread may block signals; a program expects that nothing is blocked.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         var environment = ["PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "LC_ALL=C"]
         if let inherits { environment.append("_FUSE_COMMFD=\(inherits)") }
         var argumentPointers: [UnsafeMutablePointer<CChar>?] = arguments.map { strdup($0) } + [nil]
         var environmentPointers: [UnsafeMutablePointer<CChar>?] = environment.map { strdup($0) } + [nil]
         defer { for pointer in argumentPointers + environmentPointers { free(pointer) } }
         var pid = pid_t()
-        let result = posix_spawnp(&pid, program, &actions, nil, &argumentPointers, &environmentPointers)
+        let result = posix_spawnp(&pid, program, &actions, &attributes, &argumentPointers, &environmentPointers)
         guard result == 0 else {
             throw Failure(.notPermitted, "cannot be run", object: program, hint: hint, cause: Errno(rawValue: result))
         }

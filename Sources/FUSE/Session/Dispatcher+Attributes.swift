@@ -2,6 +2,8 @@ import SystemPackage
 
 /// GETATTR_FH
 private let getattrHandleFlag: UInt32 = 1
+/// SETXATTR_ACL_KILL_SGID
+private let setxattrKillGroupFlag: UInt32 = 1
 
 extension Dispatcher {
     func handleAttributes(
@@ -43,7 +45,9 @@ extension Dispatcher {
             let name = try Request.takeName(&rest)
             guard rest.count >= Int(input.size) else { throw .invalidArgument }
             let value = UnsafeRawBufferPointer(rebasing: rest[..<Int(input.size)])
-            try fileSystem.setxattr(node, name, value: value, flags: input.flags, context)
+            try fileSystem.setxattr(
+                node, name, value: value, flags: input.flags,
+                killsSetGroupID: input.setxattrFlags & setxattrKillGroupFlag != 0, context)
             return .done
         case .removexattr:
             try fileSystem.removexattr(node, request.name(), context)

@@ -35,6 +35,13 @@ public final class Notifier: @unchecked Sendable {
         }
     }
 
+    /// Makes the kernel ask for the attributes of `node` again, before this returns. Of all notifications only this one may be
+    /// sent from a handler: it touches no page of the file, and so waits for nothing that another request would have to end.
+    public func invalidateAttributes(_ node: NodeID) {
+        // ENOENT: the kernel does not know the node, and so has nothing cached.
+        Notification.invalidateInode(node, offset: -1, length: 0).encoded().withBytes { bytes in try? send(bytes) }
+    }
+
     /// Waits until everything queued so far has been sent, or the session is over. Not from a handler.
     public func drain() {
         monitor.withLock { while !ended && (!queue.isEmpty || isSending) { monitor.wait() } }

@@ -1,5 +1,6 @@
 import FUSE
 import Glibc
+import LinuxTesting
 import Synchronization
 import SystemPackage
 
@@ -58,7 +59,7 @@ extension MemoryFileSystem {
     }
 
     func setxattr(
-        _ node: NodeID, _ name: NameBytes, value: UnsafeRawBufferPointer, flags: UInt32, _ context: RequestContext
+        _ node: NodeID, _ name: NameBytes, value: UnsafeRawBufferPointer, flags: UInt32, killsSetGroupID: Bool, _ context: RequestContext
     ) throws(Errno) {
         note("setxattr")
         try state.withLock { state throws(Errno) in

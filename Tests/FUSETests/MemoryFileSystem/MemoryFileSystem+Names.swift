@@ -1,5 +1,6 @@
 import FUSE
 import Glibc
+import LinuxTesting
 import Synchronization
 import SystemPackage
 

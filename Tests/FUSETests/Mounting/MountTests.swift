@@ -1,5 +1,6 @@
 import FUSE
 import Glibc
+import LinuxTesting
 import Synchronization
 import Syscalls
 import SystemPackage
@@ -52,7 +53,8 @@ import Testing
     @Test func dataOfAllSizes() throws {
         let mount = try MountedFixture()
         for size in [0, 1, 4095, 4096, 4097, 131072, 1 << 20, (1 << 20) + 1, 3_000_000] {
-            let content = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+            var content = [UInt8](repeating: UInt8(truncatingIfNeeded: size), count: size)
+            for at in stride(from: 0, to: size, by: 509) { content[at] = UInt8(truncatingIfNeeded: at / 509 &* 7) }
             try writeFile(mount.path("data"), content)
             dropCaches(mount, "data")
             #expect(try readFile(mount.path("data")) == content, "\(size) bytes")
@@ -286,7 +288,7 @@ import Testing
             options.noAccessTimes = true
             options.noExecution = true
         }
-        let mounts = String(decoding: try readProc("/proc/self/mounts"), as: UTF8.self)
+        let mounts = String(decoding: try readAll("/proc/self/mounts"), as: UTF8.self)
         let line = try #require(mounts.split(separator: "\n").first { $0.contains(mount.path) })
         #expect(line.hasPrefix("memory\\040test "))
         #expect(line.contains(" fuse.memtest ro,nosuid,nodev,noexec,noatime,"))
@@ -296,17 +298,6 @@ import Testing
         #expect(ReadAhead.raise(mountPoint: mount.path))
         try mount.unmount()
         #expect(ReadAhead.deviceNumber(ofMount: mount.path) == nil)
-    }
-
-    private func readProc(_ path: String) throws -> [UInt8] {
-        let file = try openFile(path, O_RDONLY)
-        var text: [UInt8] = []
-        var part = [UInt8](repeating: 0, count: 65536)
-        while true {
-            let count = try checked(read(file.rawValue, &part, part.count))
-            if count == 0 { return text }
-            text += part[..<count]
-        }
     }
 
     @Test func badMountPoints() {

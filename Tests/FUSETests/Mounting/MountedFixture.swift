@@ -1,5 +1,6 @@
 import FUSE
 import Glibc
+import LinuxTesting
 import Syscalls
 import SystemPackage
 
@@ -50,43 +51,4 @@ final class MountedFixture {
         }
         rmdir(path)
     }
-}
-
-/// Throws the calling thread's errno if a call gave -1.
-@discardableResult
-func checked<T: SignedInteger>(_ result: T) throws(Errno) -> T {
-    if result < 0 { throw Errno(rawValue: errno) }
-    return result
-}
-
-func openFile(_ path: String, _ flags: CInt, mode: mode_t = 0o644) throws(Errno) -> OwnedDescriptor {
-    try OwnedDescriptor.open(path, flags, mode: mode)
-}
-
-func writeFile(_ path: String, _ content: [UInt8]) throws(Errno) {
-    let file = try openFile(path, O_CREAT | O_TRUNC | O_WRONLY)
-    try content.withBytes { (bytes) throws(Errno) in try file.write(bytes, at: 0) }
-}
-
-func readFile(_ path: String) throws(Errno) -> [UInt8] {
-    let file = try openFile(path, O_RDONLY)
-    var content = [UInt8](repeating: 0, count: Int(try file.status().st_size) + 1)
-    let count = try content.withMutableBytes { (bytes) throws(Errno) in try file.read(at: 0, into: bytes) }
-    return Array(content.prefix(count))
-}
-
-func status(_ path: String) throws(Errno) -> stat {
-    var result = stat()
-    try checked(lstat(path, &result))
-    return result
-}
-
-func names(in path: String) throws(Errno) -> [String] {
-    guard let directory = opendir(path) else { throw Errno(rawValue: errno) }
-    defer { closedir(directory) }
-    var names: [String] = []
-    while let entry = readdir(directory) {
-        names.append(withUnsafeBytes(of: &entry.pointee.d_name) { String(cString: $0.baseAddress!.assumingMemoryBound(to: CChar.self)) })
-    }
-    return names
 }

@@ -1,23 +1,23 @@
-import Glibc
+package import Glibc
 
 // Calls and constants of Linux that Swift's Glibc module leaves out, found by name in the C library.
 
-private func function<T>(_ name: String, as type: T.Type) -> T {
+func function<T>(_ name: String, as type: T.Type) -> T {
     guard let address = dlsym(nil, name) else { fatalError("the C library has no \(name)") }
     return unsafeBitCast(address, to: type)
 }
 
 private typealias Path = UnsafePointer<CChar>
 
-func renameat2(_ from: String, _ to: String, _ flags: UInt32) -> CInt {
+package func renameat2(_ from: String, _ to: String, _ flags: UInt32) -> CInt {
     function("renameat2", as: (@convention(c) (CInt, Path, CInt, Path, UInt32) -> CInt).self)(AT_FDCWD, from, AT_FDCWD, to, flags)
 }
 
-func allocate(_ descriptor: CInt, mode: CInt, _ offset: off_t, _ length: off_t) -> CInt {
+package func allocate(_ descriptor: CInt, mode: CInt, _ offset: off_t, _ length: off_t) -> CInt {
     function("fallocate", as: (@convention(c) (CInt, CInt, off_t, off_t) -> CInt).self)(descriptor, mode, offset, length)
 }
 
-func copyRange(_ from: CInt, _ to: CInt, _ length: Int) -> Int {
+package func copyRange(_ from: CInt, _ to: CInt, _ length: Int) -> Int {
     var (source, target) = (off_t(0), off_t(0))
     return function(
         "copy_file_range",
@@ -26,7 +26,7 @@ func copyRange(_ from: CInt, _ to: CInt, _ length: Int) -> Int {
 }
 
 /// The mask and birth time that statx(2) gives when it must ask the server.
-func birthTime(_ path: String) -> (mask: UInt32, seconds: Int64)? {
+package func birthTime(_ path: String) -> (mask: UInt32, seconds: Int64)? {
     var bytes = [UInt8](repeating: 0, count: 256)
     let forceSync: CInt = 0x2000
     let result = function("statx", as: (@convention(c) (CInt, Path, CInt, UInt32, UnsafeMutableRawPointer) -> CInt).self)(
@@ -35,28 +35,28 @@ func birthTime(_ path: String) -> (mask: UInt32, seconds: Int64)? {
     return bytes.withUnsafeBytes { ($0.load(as: UInt32.self), $0.load(fromByteOffset: 80, as: Int64.self)) }
 }
 
-let directIOFlag: CInt = 0o40000
-let temporaryFileFlag: CInt = 0o20200000
-let seekData: CInt = 3
-let seekHole: CInt = 4
+package let directIOFlag: CInt = 0o40000
+package let temporaryFileFlag: CInt = 0o20200000
+package let seekData: CInt = 3
+package let seekHole: CInt = 4
 
-func setxattr(_ path: String, _ name: String, _ value: [UInt8], _ flags: CInt) -> CInt {
+package func setxattr(_ path: String, _ name: String, _ value: [UInt8], _ flags: CInt) -> CInt {
     function("setxattr", as: (@convention(c) (Path, Path, UnsafeRawPointer, Int, CInt) -> CInt).self)(
         path, name, value, value.count, flags)
 }
 
 /// With no `value` the length alone.
-func getxattr(_ path: String, _ name: String, _ value: UnsafeMutableRawPointer?, _ size: Int) -> Int {
+package func getxattr(_ path: String, _ name: String, _ value: UnsafeMutableRawPointer?, _ size: Int) -> Int {
     function("getxattr", as: (@convention(c) (Path, Path, UnsafeMutableRawPointer?, Int) -> Int).self)(path, name, value, size)
 }
 
-func listxattr(_ path: String) -> Int {
+package func listxattr(_ path: String) -> Int {
     function("listxattr", as: (@convention(c) (Path, UnsafeMutableRawPointer?, Int) -> Int).self)(path, nil, 0)
 }
 
-func removexattr(_ path: String, _ name: String) -> CInt {
+package func removexattr(_ path: String, _ name: String) -> CInt {
     function("removexattr", as: (@convention(c) (Path, Path) -> CInt).self)(path, name)
 }
 
-let xattrCreate: CInt = 1
-let xattrReplace: CInt = 2
+package let xattrCreate: CInt = 1
+package let xattrReplace: CInt = 2

@@ -1,0 +1,102 @@
+package import FUSE
+package import FileSystem
+package import Logging
+import Synchronization
+package import SystemPackage
+
+/// Answers the kernel's requests from a `FileSystem`. Node ids are inode numbers, so there is no table of nodes and nothing to
+/// forget but lookup counts. Stateless, and so as thread-safe as the file system is.
+///
+/// The mount is the only way the volume changes, unless another face posts notifications. So the kernel may believe names,
+/// missing names and attributes for ever, and opening a file tells us nothing that we need: OPEN, OPENDIR and FLUSH answer
+/// ENOSYS once and are never sent again. That a file is open is held by its lookup count.
+package final class VolumeAdapter: FUSEFileSystem {
+    package struct Options: Sendable {
+        /// Only this user and root may enter; nil if the kernel sees to that, or everybody may.
+        package var onlyUser: UInt32?
+        /// CREATE opens a file, which the kernel later tells the end of; MKNOD, which it sends otherwise, does not.
+        package var answersCreate = false
+
+        package init() {}
+    }
+
+    let fileSystem: FileSystem
+    private let options: Options
+    private let logger: Logger
+    /// There from the start of the session on.
+    private let notifier = Mutex<Notifier?>(nil)
+
+    package init(_ fileSystem: FileSystem, _ options: Options, _ logger: Logger) {
+        self.fileSystem = fileSystem
+        self.options = options
+        self.logger = logger
+    }
+
+    package func started(_ connection: Connection, _ notifier: Notifier) {
+        self.notifier.withLock { $0 = notifier }
+        logger.debug(
+            "the kernel is connected",
+            metadata: [
+                "protocol": "7.\(connection.minor)", "flags": "0x\(String(connection.flags.rawValue, radix: 16))",
+                "transfer": "\(connection.maxTransferBytes)",
+            ])
+    }
+
+    // MARK: Answers
+
+    /// With `onlyUser`, the root directory shows no rights for others: that is where every path begins, and the kernel itself
+    /// then refuses, also for what it has cached.
+    func kernelAttributes(_ attributes: InodeAttributes) -> KernelAttributes {
+        var result = KernelAttributes(attributes)
+        if options.onlyUser != nil, attributes.inode == .root { result.mode &= ~0o077 }
+        return result
+    }
+
+    func entry(_ attributes: InodeAttributes) -> Entry {
+        Entry(node: NodeID(attributes.inode), attributes: kernelAttributes(attributes))
+    }
+
+    /// The second line of defence where only one user may enter; see `kernelAttributes`.
+    func checkUser(_ context: RequestContext) throws(Errno) {
+        if let user = options.onlyUser, context.uid != user, context.uid != 0 { throw .permissionDenied }
+    }
+
+    // MARK: Set-user-ID
+
+    /// Whether the file has a mode bit that a write by an ordinary user takes away.
+    func hasSetIDs(_ node: NodeID) throws(Errno) -> Bool {
+        try fileSystem.attributes(InodeID(node)).mode & (Mode.setUserID | Mode.setGroupID) != 0
+    }
+
+    /// Tells the kernel that they are gone. With FUSE_HANDLE_KILLPRIV_V2 it leaves clearing them to us, but goes on showing them
+    /// as long as the attributes are valid.
+    func forgetSetIDs(_ node: NodeID) { notifier.withLock { $0 }?.invalidateAttributes(node) }
+
+    /// For a change of content of which the kernel does not say whether it clears them: it does unless root makes it.
+    func clearSetIDs(_ node: NodeID, _ context: RequestContext) throws(Errno) {
+        guard context.uid != 0, try hasSetIDs(node) else { return }
+        var changes = InodeChanges()
+        changes.clearsSetIDs = true
+        _ = try fileSystem.setAttributes(InodeID(node), changes)
+        forgetSetIDs(node)
+    }
+
+    // MARK: Opening
+
+    package func create(
+        _ parent: NodeID, _ name: NameBytes, mode: UInt32, flags: UInt32, _ context: RequestContext
+    ) throws(Errno) -> (Entry, OpenReply) {
+        guard options.answersCreate else { throw .noFunction }
+        return (try mknod(parent, name, mode: mode, rdev: 0, context), OpenReply(flags: [.keepCache, .noFlush]))
+    }
+
+    package func tmpfile(
+        _ parent: NodeID, mode: UInt32, flags: UInt32, _ context: RequestContext
+    ) throws(Errno) -> (Entry, OpenReply) {
+        try checkUser(context)
+        let attributes = try fileSystem.makeUnnamed(InodeID(parent), mode: mode & Mode.permissionMask, caller: Caller(context))
+        return (entry(attributes), OpenReply(flags: [.keepCache, .noFlush]))
+    }
+
+    package func release(_ node: NodeID, handle: UInt64, _ context: RequestContext) throws(Errno) {}
+}

@@ -1,0 +1,23 @@
+public import Logging
+
+/// How a volume is mounted.
+public struct MountOptions: Sendable {
+    public var readOnly = false
+    /// Every user may enter; file modes decide what they may do.
+    public var allowOther = false
+    /// Besides the mounting user, root may enter. Others may not.
+    public var allowRoot = false
+    public var noAccessTimes = false
+    /// Set-user-ID files and device files of the volume count. Only root can ask for that.
+    public var honorsSetUserID = false
+    public var honorsDevices = false
+    public var honorsExecutables = true
+    /// First column of /proc/mounts, such as the data directory.
+    public var fileSystemName = "efs"
+    /// Number of threads that answer the kernel; nil lets the program choose.
+    public var threadCount: Int?
+    /// What the mount itself has to say; failures of the volume are told where the `FileSystem` was opened.
+    public var logger = Logger(label: "efs.mount")
+
+    public init() {}
+}

@@ -1,0 +1,121 @@
+import FUSE
+public import FileSystem
+import Glibc
+import Logging
+public import Syscalls
+import SystemPackage
+
+/// A file system that the kernel shows at a mount point.
+///
+/// `mount`, then `serve` on a thread of its own or the main one, which blocks until the mount is gone; `unmount` or `terminate`
+/// from another thread ends it. Closing the volume is the caller's, after `serve` has returned: the kernel may send writes
+/// until then.
+public final class MountedVolume: Sendable {
+    /// Second half of the type in /proc/mounts, `fuse.efs`.
+    public static let subtype = "efs"
+
+    /// Absolute, without symbolic links.
+    public let mountPoint: String
+    private let session: Session
+    private let fileSystem: FileSystem
+    private let logger: Logger
+
+    private init(_ mountPoint: String, _ session: Session, _ fileSystem: FileSystem, _ logger: Logger) {
+        self.mountPoint = mountPoint
+        self.session = session
+        self.fileSystem = fileSystem
+        self.logger = logger
+    }
+
+    /// Mounts, and agrees with the kernel on how to talk. Programs that look into the mount wait until `serve` is called.
+    public static func mount(
+        _ fileSystem: FileSystem, at mountPoint: String, _ options: MountOptions = MountOptions()
+    ) throws(Failure) -> MountedVolume {
+        let path = try Mounting.canonicalPath(mountPoint)
+        let device = try Mounting.mount(at: path, options.fuseOptions)
+        do throws(Failure) {
+            var adapterOptions = VolumeAdapter.Options()
+            if options.allowRoot, !options.allowOther { adapterOptions.onlyUser = getuid() }
+            let adapter = VolumeAdapter(fileSystem, adapterOptions, options.logger)
+            let session = try Session(device, adapter, options.sessionConfiguration)
+            if geteuid() == 0, !ReadAhead.raise(mountPoint: path) {
+                options.logger.debug("readahead stays at the kernel's 128 KiB", metadata: ["mount": "\(path)"])
+            }
+            return MountedVolume(path, session, fileSystem, options.logger)
+        } catch {
+            try? Mounting.unmount(path, lazy: true)
+            throw error
+        }
+    }
+
+    /// Answers the kernel until the mount is gone; blocks.
+    public func serve() throws(Failure) {
+        logger.info("mounted", metadata: ["mount": "\(mountPoint)"])
+        try session.run()
+        logger.info("unmounted", metadata: ["mount": "\(mountPoint)"])
+    }
+
+    /// Ends the mount: `serve` returns when it is gone. What the kernel has cached is written first. Fails with `busy` while
+    /// files are open in it; `lazy` detaches it at once and ends it when the last one is closed.
+    public func unmount(lazy: Bool = false) throws(Failure) { try Self.unmount(mountPoint, lazy: lazy) }
+
+    /// Ends any FUSE mount of this user, or with root's rights of any user.
+    public static func unmount(_ mountPoint: String, lazy: Bool = false) throws(Failure) {
+        try Mounting.unmount(mountPoint, lazy: lazy)
+    }
+
+    /// Ends the mount although it may be in use, as on SIGTERM: what the kernel and the volume hold is made durable, then the
+    /// mount is detached and `serve` returns. Programs that still use it get errors from then on.
+    public func terminate() {
+        do throws(Failure) {
+            try unmount()
+            return
+        } catch {
+            logger.warning("ending the mount although it is in use", metadata: ["mount": "\(mountPoint)", "reason": "\(error)"])
+        }
+        do throws(Failure) { try Self.synchronize(mountPoint) } catch {
+            logger.error("writing back before the end failed: \(error)")
+        }
+        try? unmount(lazy: true)
+        session.stop()
+    }
+
+    /// Makes everything that was written to the mount durable. sync(1) and syncfs(2) alone cannot: the kernel tells a FUSE
+    /// server of neither. Needs the right to read the mount's root directory; works from any process.
+    public static func synchronize(_ mountPoint: String) throws(Failure) {
+        do throws(Errno) {
+            let root = try OwnedDescriptor.open(mountPoint, O_RDONLY | O_DIRECTORY)
+            // The kernel writes back what it has cached, then an fsync of the root directory stands for the whole volume.
+            try root.syncFileSystem()
+            try root.sync()
+        } catch {
+            throw Failure(systemCall: "synchronizing", object: mountPoint, error)
+        }
+    }
+}
+
+extension MountOptions {
+    var fuseOptions: FUSEMountOptions {
+        var fuse = FUSEMountOptions()
+        fuse.source = fileSystemName
+        fuse.subtype = MountedVolume.subtype
+        fuse.isReadOnly = readOnly
+        // The kernel knows no allow_root: it lets all in, and the adapter refuses all but two.
+        fuse.allowsOthers = allowOther || allowRoot
+        // The file system checks no rights itself.
+        fuse.defaultPermissions = true
+        fuse.noSetUserID = !honorsSetUserID
+        fuse.noDevices = !honorsDevices
+        fuse.noExecution = !honorsExecutables
+        fuse.noAccessTimes = noAccessTimes
+        return fuse
+    }
+
+    var sessionConfiguration: SessionConfiguration {
+        var session = SessionConfiguration()
+        // The file system keeps ACLs in step with modes and inherits default ACLs, for which it needs the umask itself.
+        session.flags.formUnion([.posixACL, .dontMask])
+        if let threadCount { session.classic.threads = max(1, threadCount) }
+        return session
+    }
+}

@@ -1,0 +1,28 @@
+import Glibc
+import Syscalls
+package import SystemPackage
+
+/// A handle of name_to_handle_at(2), which outlives the kernel's memory of the file.
+package struct FileHandle {
+    // struct file_handle: size u32, type i32, 128 bytes.
+    private var bytes = [UInt8](repeating: 0, count: 136)
+
+    package init?(_ path: String) {
+        bytes[0] = 128
+        var mount: CInt = 0
+        let call = function(
+            "name_to_handle_at",
+            as: (@convention(c) (CInt, UnsafePointer<CChar>, UnsafeMutableRawPointer, UnsafeMutablePointer<CInt>, CInt) -> CInt).self)
+        if call(AT_FDCWD, path, &bytes, &mount, 0) != 0 { return nil }
+    }
+
+    /// The content of the file, found by the handle alone.
+    package func read(in mountPoint: String) throws(Errno) -> [UInt8] {
+        let mount = try openFile(mountPoint, O_RDONLY)
+        var bytes = bytes
+        let call = function(
+            "open_by_handle_at", as: (@convention(c) (CInt, UnsafeMutableRawPointer, CInt) -> CInt).self)
+        let descriptor = try checked(call(mount.rawValue, &bytes, O_RDONLY))
+        return try readAll("/proc/self/fd/\(descriptor)")
+    }
+}
