@@ -1,5 +1,5 @@
-import Synchronization
 public import Records
+import Synchronization
 public import Syscalls
 
 /// A chunk store in memory, for tests of the layers above: small segments, chunks that can be counted, segments that can be
@@ -24,6 +24,7 @@ public final class MemoryChunkStore: ChunkStore {
         var segments: [UInt64: Segment] = [:]
         var active: UInt64 = 1
         var bytesWritten = 0
+        var abandoned: [ChunkLocation] = []
     }
 
     private let state = Mutex(State())
@@ -67,6 +68,11 @@ public final class MemoryChunkStore: ChunkStore {
 
 // MARK: What tests ask for
 extension MemoryChunkStore {
+    public func abandon(_ chunk: ChunkLocation) { state.withLock { $0.abandoned.append(chunk) } }
+
+    /// Chunks that were given up, in order.
+    public var abandoned: [ChunkLocation] { state.withLock { $0.abandoned } }
+
     /// `fault` is asked before each call; the call fails with what it returns.
     public func setFault(_ newFault: (@Sendable (Call) -> Failure?)?) { fault.withLock { $0 = newFault } }
 

@@ -23,5 +23,6 @@ import Testing
         #expect(volume.metadata.liveBytes.isEmpty)
         #expect(volume.metadata.recordCount == 2)
         #expect(volume.log.all.isEmpty)
+        #expect(try volume.fileSystem.checkInvariants(expectedLiveBytes: volume.metadata.liveBytes) == [])
     }
 }

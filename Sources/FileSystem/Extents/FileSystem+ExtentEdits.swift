@@ -23,13 +23,14 @@ extension FileSystem {
         }
         if let first = extents.first, first.start < from { put(id, first.part(from: first.start, to: from), batch) }
         if let last = extents.last, last.end > reached { put(id, last.part(from: reached, to: last.end), batch) }
+        live.flush(batch)
         if let new {
             let part = new.part(from: from, to: reached)
             put(id, part, batch)
             inode.allocatedBytes += part.length
-            if let chunk = part.chunk { live.add(chunk.segment, Int64(part.length), batch) }
+            // Never added up with what goes: the store may count on seeing each chunk's bytes come.
+            if let chunk = part.chunk { batch.liveBytes(segment: chunk.segment, delta: part.liveBytes) }
         }
-        live.flush(batch)
         return reached
     }
 
@@ -49,7 +50,7 @@ extension FileSystem {
         if inode.allocatedBytes == 0 || from >= to { return true }
         // Nothing is past the size: what appends need not look.
         if from >= inode.size, !inode.flags.contains(.extentsPastSize) { return true }
-        return try collectExtents(id, from: from, to: to, limit: Self.batchLimit, into: &stripe.extents)
+        return try collectExtents(id, from: from, to: to, limit: options.batchRecordLimit, into: &stripe.extents)
     }
 
     /// Appends the extents that overlap `from..<to`, in order. Returns false if there are more than `limit`.

@@ -28,15 +28,16 @@ extension FileSystem {
             return true
         }
         if isWritten { return }
-        let side = writes.begin()
-        defer { writes.end(side) }
         let chunk = try seal(data, id, at: offset)
+        var isNamed = false
+        // The store keeps a chunk that nothing names yet, until it is told that nothing will.
+        defer { if !isNamed { chunks.abandon(chunk) } }
         try withInode(id) { (stripe, found) throws(Errno) in
             var inode = found
             if end > inode.size { try removeStaleTail(id, &inode, stripe) }
             stripe.batch.reset()
             if inode.flags.contains(.inline) { try endInline(id, &inode, writtenTo: offset..<end, stripe) }
-            try place(Extent(start: offset, length: end - offset, chunk: chunk), of: id, inode, clearsSetIDs, stripe)
+            try place(Extent(start: offset, length: end - offset, chunk: chunk), of: id, inode, clearsSetIDs, stripe, &isNamed)
         }
     }
 
@@ -45,7 +46,9 @@ extension FileSystem {
     }
 
     /// Puts the extent of a chunk that was written into the file, with what the stripe's batch holds already.
-    private func place(_ extent: Extent, of id: UInt64, _ found: Inode, _ clearsSetIDs: Bool, _ stripe: Stripe) throws(Errno) {
+    private func place(
+        _ extent: Extent, of id: UInt64, _ found: Inode, _ clearsSetIDs: Bool, _ stripe: Stripe, _ isNamed: inout Bool
+    ) throws(Errno) {
         var inode = found
         var from = extent.start
         while from < extent.end {
@@ -53,6 +56,7 @@ extension FileSystem {
             from = try editExtents(id, &inode, from: from, to: extent.end, new: rest, stripe)
             noteWrite(id, &inode, end: from, clearsSetIDs, stripe.batch)
             try commit(id, inode, stripe)
+            isNamed = true
             stripe.batch.reset()
         }
     }
@@ -121,7 +125,10 @@ extension FileSystem {
         inode.flags.remove(.inline)
         put(id, Extent(start: 0, length: count, chunk: chunk), stripe.batch)
         stripe.batch.liveBytes(segment: chunk.segment, delta: Int64(count))
-        try commit(id, inode, stripe)
+        do throws(Errno) { try commit(id, inode, stripe) } catch {
+            chunks.abandon(chunk)
+            throw error
+        }
         stripe.batch.reset()
     }
 }

@@ -26,7 +26,6 @@ public final class FileSystem: Sendable {
     let stripes: [Stripe]
     let numbers: InodeNumbers
     let scratches = ScratchPool()
-    let writes = WritesInFlight()
     let renameLock = Lock()
     /// Everything up to here is known to be on stable storage.
     let durableToken = Atomic<UInt64>(0)

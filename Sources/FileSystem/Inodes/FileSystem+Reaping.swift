@@ -6,14 +6,11 @@ import SystemPackage
 /// Deleting inodes that have no name. While extents are left, the inode has an orphan record, so that each batch of the
 /// deletion leaves a state from which the next mount goes on.
 extension FileSystem {
-    /// Operations that one batch of unbounded work may hold.
-    static let batchLimit = 1000
-
     /// Adds to the stripe's batch that records of a nameless inode go, as many as a batch may hold.
     /// - Returns: whether those were all, the inode's own included.
     func collectDeletion(_ id: UInt64, _ inode: inout Inode, _ stripe: Stripe) throws(Errno) -> Bool {
         let batch = stripe.batch
-        var budget = Self.batchLimit
+        var budget = options.batchRecordLimit
         if inode.flags.contains(.inline) || inode.type == .symbolicLink {
             batch.delete(Keys.inline(id))
         } else if inode.allocatedBytes > 0 {

@@ -154,10 +154,10 @@ extension FileSystem {
         var linked = try self.inode(id, stripe)
         var parent = try self.inode(parentID, self.stripe(parentID))
         try requireLiveDirectory(parent)
+        if try entry(parentID, hash, name) != nil { throw .fileExists }
         if linked.isDirectory { throw .notPermitted }
         // Without a name it can be linked as long as somebody holds it: it was made so.
         if linked.linkCount == 0, !stripe.counts.isRetained(id) { throw .noSuchFileOrDirectory }
-        if try entry(parentID, hash, name) != nil { throw .fileExists }
         stripe.batch.reset()
         if linked.linkCount == 0 { stripe.batch.delete(Keys.orphan(id)) }
         try addLink(&linked)

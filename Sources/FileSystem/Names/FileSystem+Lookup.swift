@@ -4,8 +4,10 @@ public import SystemPackage
 // MARK: Names
 extension FileSystem {
     /// The place of a name in its directory, and its cookie: 3 to 2^63-1, since 1 and 2 are "." and "..".
-    func hash(_ name: UnsafeRawBufferPointer) -> UInt64 {
-        let hash = environment.nameHash(name) & (UInt64.max >> 1)
+    func hash(_ name: UnsafeRawBufferPointer) -> UInt64 { Self.cookie(of: environment.nameHash(name)) }
+
+    static func cookie(of nameHash: UInt64) -> UInt64 {
+        let hash = nameHash & (UInt64.max >> 1)
         return hash < 3 ? hash + 3 : hash
     }
 

@@ -56,8 +56,7 @@ extension FileSystem {
         if let target, target.inode == source.inode { return true }
         try warm(source.inode)
         if let target { try warm(target.inode) }
-        let movesDirectory =
-            old.directory != new.directory && (source.type == .directory || flags.contains(.exchange) && target?.type == .directory)
+        let movesDirectory = old.directory != new.directory && (source.type == .directory || target?.type == .directory)
         if movesDirectory { renameLock.lock() }
         defer { if movesDirectory { renameLock.unlock() } }
         if movesDirectory { try refuseLoops(old, new, source, target, flags) }

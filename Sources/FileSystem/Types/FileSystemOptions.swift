@@ -15,6 +15,8 @@ public struct FileSystemOptions: Sendable {
     public var maximumLinkCount: UInt32 = .max
     /// The number of this writer, the upper part of the inode numbers it gives out.
     public var writer: UInt16 = 0
+    /// Records that one batch of work without a bound (deleting or truncating a large file) may touch, at least 1.
+    public var batchRecordLimit = 1000
     /// Hand the store what must hold for a batch. Off where this process is the only writer and its locks make it hold.
     public var statesPreconditions = false
 

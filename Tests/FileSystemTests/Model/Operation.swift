@@ -1,0 +1,59 @@
+import FileSystem
+import Glibc
+import SystemPackage
+
+typealias Name = [UInt8]
+/// A file of any type, in the order in which they were made: the same number in the model, the engine and the real directory.
+typealias Node = Int
+
+/// One operation of a random test. Nodes are those of the model.
+enum Operation {
+    case makeNode(Node, Name, InodeType, mode: UInt32)
+    case makeDirectory(Node, Name, mode: UInt32)
+    case makeSymbolicLink(Node, Name, target: [UInt8])
+    case makeUnnamed(Node, mode: UInt32)
+    case lookup(Node, Name)
+    case unlink(Node, Name)
+    case removeDirectory(Node, Name)
+    case rename(Node, Name, Node, Name, RenameFlags)
+    case link(Node, Node, Name)
+    case open(Node)
+    case close(Node)
+    case status(Node)
+    case changeMode(Node, UInt32)
+    case truncate(Node, UInt64)
+    case write(Node, UInt64, [UInt8])
+    case read(Node, UInt64, Int)
+    case readLink(Node)
+    case allocate(Node, UInt64, UInt64, AllocationMode)
+    case copy(Node, UInt64, Node, UInt64, UInt64)
+    case setXattr(Node, Name, [UInt8], ExtendedAttributeMode)
+    case xattr(Node, Name)
+    case removeXattr(Node, Name)
+    case listXattrs(Node)
+    case list(Node)
+}
+
+/// What an operation gave; the same of all who ran it.
+enum Outcome: Equatable {
+    case done
+    case node(Status)
+    case bytes([UInt8])
+    case count(UInt64)
+    case names([Name])
+    case entries([Entry])
+    case failed(Errno)
+
+    struct Entry: Equatable {
+        var name: Name
+        var type: InodeType
+    }
+}
+
+struct Status: Equatable {
+    var type: InodeType
+    var permissions: UInt32
+    var linkCount: UInt32
+    /// 0 for a directory.
+    var sizeBytes: UInt64
+}
