@@ -76,6 +76,7 @@ let package = Package(
         tests("LogTests", ["Log", "Tables", "Records", "Sealing", "BlobStorage", "Syscalls"]),
         tests("FileSystemTests", ["FileSystem", "MetadataStore", "ChunkStore", "Records", "BlobStorage", "Syscalls"]),
         .target(name: "LinuxTesting", dependencies: ["Syscalls", "CSyscalls"], path: "Tests/LinuxTesting", swiftSettings: strict),
+        tests("VolumeTests", ["FileSystem", "Log", "KeyManagement", "BlobStorage", "Sealing", "Syscalls"]),
         tests("FUSETests", ["FUSE", "Syscalls", "LinuxTesting"]),
         tests("CommandLineTests", ["efs", "Syscalls", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
         tests("MountTests", ["Mount", "FUSE", "FileSystem", "MetadataStore", "ChunkStore", "Syscalls", "LinuxTesting"]),

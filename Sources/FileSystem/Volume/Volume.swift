@@ -39,8 +39,12 @@ public final class Volume: Sendable {
     /// Puts everything on stable storage.
     public func sync() throws(Failure) { try log.durable(log.currentToken()) }
 
+    /// Puts what is only in the log into tables, so that the next opening replays less and what is garbage can go.
+    public func checkpoint() throws(Failure) { try log.checkpoint() }
+
     /// Ends the volume in order: everything on stable storage, the next opening replays nothing.
     public func close() throws(Failure) {
+        defer { lock.release() }
         log.setRelocator(nil)
         try log.close()
         if !isReadOnly { try freshness.remember(log.durable) }
@@ -72,6 +76,12 @@ extension Volume {
             try freshness.judge(history)
         }
         let fileSystem = try makeFileSystem(log, keys, storage, options)
+        log.setRelocator { (chunk, inode, fileOffset) throws(Failure) in
+            // The copy goes into the log like any other write; times and change counter stay.
+            try fileSystem.relocate(chunk, inode: InodeID(inode), fileOffset: fileOffset) { (data, inode, offset) throws(Failure) in
+                try log.writeChunk(data, inode: inode.rawValue, fileOffset: offset)
+            }
+        }
         if !options.isReadOnly { try fileSystem.recoverOrphans() }
         return Volume(
             fileSystem: fileSystem, header: header, path: path, isReadOnly: options.isReadOnly, log: log, lock: lock, freshness: freshness)

@@ -1,5 +1,6 @@
 import BlobStorage
 import Glibc
+import Synchronization
 import Syscalls
 import SystemPackage
 
@@ -7,7 +8,7 @@ import SystemPackage
 /// however that ends, and a dead holder's lock is free. The file tells who holds it.
 final class VolumeLock: Sendable {
     static let fileName = "efs.lock"
-    private let descriptor: OwnedDescriptor?
+    private let descriptor: Mutex<OwnedDescriptor?>
 
     init(_ storage: DirectoryStorage, exclusive: Bool) throws(Failure) {
         do throws(Failure) {
@@ -16,17 +17,20 @@ final class VolumeLock: Sendable {
                     .busy, "is in use by \(Self.holder(storage))", object: storage.name,
                     hint: "unmount it there first; a volume has one writer", cause: .resourceBusy)
             }
-            descriptor = held
+            descriptor = Mutex(held)
         } catch {
             // No lock file: nobody has ever written here, or the directory cannot be written. A reader needs none then.
             guard !exclusive, error.kind == .missing || error.kind == .readOnly || error.kind == .notPermitted else { throw error }
-            descriptor = nil
+            descriptor = Mutex(nil)
         }
         if exclusive { try write() }
     }
 
+    /// Lets others have the volume.
+    func release() { descriptor.withLock { $0 = nil } }
+
     private func write() throws(Failure) {
-        guard let descriptor else { return }
+        guard let descriptor = descriptor.withLock({ $0 }) else { return }
         var name = [CChar](repeating: 0, count: 256)
         gethostname(&name, name.count - 1)
         let host = name.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
