@@ -42,7 +42,7 @@ test-full: setup-tests build ## Run all tests and the long ones
 	@EFS_TEST_FULL=1 scripts/test-swift
 	@Tests/EndToEnd/run --full
 
-bench: setup build ## Compare a mount with a plain directory, and with gocryptfs if it is installed
+bench: setup-tests build ## Compare a mount with a plain directory, and with gocryptfs if it is installed
 	@scripts/bench
 
 format: ## Format the sources

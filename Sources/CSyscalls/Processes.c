@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 int efs_spawn_detached(int *process, const char *path, int handover, int as, char *const *arguments, char *const *environment) {
@@ -32,5 +33,7 @@ int efs_spawn_detached(int *process, const char *path, int handover, int as, cha
     posix_spawn_file_actions_destroy(&actions);
     return error;
 }
+
+int efs_pidfd_open(int process) { return (int)syscall(SYS_pidfd_open, process, 0); }
 
 int efs_syncfs(int descriptor) { return syncfs(descriptor); }

@@ -1,11 +1,13 @@
 import ArgumentParser
 import Glibc
+import Sealing
 import Syscalls
 
 /// Runs one invocation from arguments to exit status. Errors leave here as `efs: error: …` on one line and perhaps
 /// `efs: hint: …` on a second, whoever raised them: the engine, the operating system or the argument parser.
 enum CommandLineTool {
     static func run(_ arguments: [String]) -> Int32 {
+        ProcessHardening.apply()
         if MountHelper.isCalled(as: arguments.first ?? "") {
             return MountHelper.run(Array(arguments.dropFirst()))
         }

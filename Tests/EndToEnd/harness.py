@@ -252,7 +252,7 @@ def small_disk(size_mib, kind="ext4", mount_options="", make_options=()):
     if kind == "tmpfs":
         run("mount", "-t", "tmpfs", "-o", f"size={size_mib}m", "tmpfs", point)
     else:
-        run(f"mkfs.{kind}", "-q", "-F", *make_options, image)
+        run(f"mkfs.{kind}", "-q", "-F" if kind == "ext4" else "-f", *make_options, image)
         mounted = run("mount", "-o", "loop" + ("," + mount_options if mount_options else ""), image, point, ok=False)
         if mounted.status != 0:
             raise Skipped(f"cannot mount a loop device: {mounted.err.strip()}")

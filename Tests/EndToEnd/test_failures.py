@@ -186,91 +186,15 @@ def full_disk_on_tmpfs():
         full_disk(disk)
 
 
-@test(engine=True, root=True, seconds=600)
+@test(engine=True, root=True, seconds=600, needs=("mkfs.btrfs", "btrfs"))
 def quota_used_up():
-    """A quota of ext4 for the user who owns the data directory: EDQUOT or ENOSPC to programs, readable, deleting works."""
-    with small_disk(600, mount_options="usrquota", make_options=["-O", "quota"]) as disk:
-        user = 1234
-        image = next(line.split()[0] for line in open("/proc/mounts") if line.split()[1] == disk)
-        limit = run("python3", "-c", QUOTA, image, disk, str(user), str(250 * MIB), ok=False)
-        if limit.status != 0:
-            raise Skipped(f"no quota on this kernel: {limit.err.strip()[-200:]}")
-        base = os.path.join(disk, "user")
-        os.mkdir(base)
-        for name in ("mnt", "home"):
-            os.mkdir(os.path.join(Context.directory, name))
-            os.chown(os.path.join(Context.directory, name), user, user)
-        os.chown(base, user, user)
-        volume = Volume(data=os.path.join(base, "data"))
-        os.chmod(volume.password_file, 0o644)
-        os.chmod("/dev/fuse", 0o666)
-        as_user = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
-        environment = {"HOME": os.path.join(Context.directory, "home"), "XDG_STATE_HOME": os.path.join(Context.directory, "home/state")}
-        point = os.path.join(Context.directory, "mnt")
-        password = ["--password-file", volume.password_file]
-        run(*as_user, Settings.efs, "init", *password, volume.data, env=environment)
-        run(*as_user, Settings.efs, "mount", *password, volume.data, point, env=environment)
-        script = FILL_UNTIL_FULL
-        result = run(*as_user, sys.executable, "-c", script, point, env=environment).out.split()
-        note(f"{result[0]} MiB, then {errno.errorcode[int(result[1])]}")
-        expect(int(result[1]) in (errno.EDQUOT, errno.ENOSPC), f"errno {result[1]}")
-        expect(int(result[0]) > 20, "the quota is used up too early")
-        run(*as_user, Settings.efs, "umount", point, env=environment)
-        run(*as_user, Settings.efs, "mount", *password, volume.data, point, env=environment)
-        run(*as_user, sys.executable, "-c", DELETE_AND_WRITE, point, result[0], env=environment)
-        run(*as_user, Settings.efs, "umount", point, env=environment)
-        run(*as_user, Settings.efs, "check", "--deep", *password, volume.data, env=environment)
-
-
-# quotactl(2), since Debian's quota tools are one more package: sets a hard limit in bytes for a user.
-QUOTA = r"""
-import ctypes, os, struct, sys
-device, point, user, limit = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-libc = ctypes.CDLL(None, use_errno=True)
-Q_SETQUOTA, USRQUOTA, QIF_BLIMITS = 0x800008, 0, 1
-block = struct.pack("QQQQQQQQI4x", limit // 1024, limit // 1024, 0, 0, 0, 0, 0, 0, QIF_BLIMITS)
-if libc.quotactl((Q_SETQUOTA << 8) | USRQUOTA, device.encode(), user, block) != 0:
-    sys.exit(os.strerror(ctypes.get_errno()))
-"""
-
-FILL_UNTIL_FULL = r"""
-import os, sys
-number = 0
-while True:
-    try:
-        descriptor = os.open(f"{sys.argv[1]}/fill-{number}", os.O_CREAT | os.O_WRONLY)
-        try:
-            os.write(descriptor, number.to_bytes(8, "little") * 131072)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        print(number, error.errno)
-        break
-    number += 1
-"""
-
-DELETE_AND_WRITE = r"""
-import os, sys, time
-top, count = sys.argv[1], int(sys.argv[2])
-for number in range(count):
-    with open(f"{top}/fill-{number}", "rb") as file:
-        assert file.read() == number.to_bytes(8, "little") * 131072, number
-for name in os.listdir(top):
-    if int(name.removeprefix("fill-")) >= count // 2:
-        os.unlink(f"{top}/{name}")
-end = time.monotonic() + 120
-while True:
-    try:
-        with open(f"{top}/fill-{count}", "wb") as file:
-            file.write(bytes((count // 4) << 20))
-            file.flush()
-            os.fsync(file.fileno())
-        break
-    except OSError:
-        assert time.monotonic() < end, "no room after deleting"
-        time.sleep(0.2)
-"""
+    """A quota group of btrfs, which holds for root too: EDQUOT below the volume while the disk has room."""
+    with small_disk(1500, kind="btrfs") as disk:
+        enabled = run("btrfs", "quota", "enable", disk, ok=False)
+        if enabled.status != 0:
+            raise Skipped(f"no quota on this kernel: {enabled.err.strip()}")
+        run("btrfs", "qgroup", "limit", "400M", disk)
+        full_disk(disk)
 
 
 @test(engine=True, root=True)

@@ -1,5 +1,6 @@
 """Mounting and unmounting in all ways, options, the mount helper, and who may not mount."""
 import os
+import pwd
 import re
 import select
 import signal
@@ -230,8 +231,9 @@ def read_only_writes_nothing():
         write(volume.file("a"), "x" * 100000)
         os.mkdir(volume.file("d"))
         volume.kill()  # there is something to recover, which a read-only mount must do in memory
+        efs("umount", volume.path)
     before, state = listing(volume.data), listing(os.environ["XDG_STATE_HOME"])
-    efs("umount", volume.path)
+    expect(not volume.is_mounted(), "still mounted")
     volume.mount("--read-only")
     for action in (lambda: write(volume.file("b"), "x"), lambda: os.unlink(volume.file("a")), lambda: os.mkdir(volume.file("e")),
                    lambda: os.chmod(volume.path, 0o700), lambda: os.utime(volume.path)):
@@ -333,7 +335,7 @@ def mount_helper_and_fstab():
 @test(engine=True, root=True)
 def another_user_mounts():
     """Without root, through fusermount3; and root does not see into it."""
-    user = 1234
+    user = pwd.getpwnam("games").pw_uid  # fusermount3 wants a user with a name
     base = scratch("user")
     for name in ("data", "mnt", "home"):
         os.mkdir(os.path.join(base, name))

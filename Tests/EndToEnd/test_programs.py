@@ -1,4 +1,5 @@
 """Real programs in a mount, byte for byte, also after an unmount and a mount."""
+import contextlib
 import os
 import random
 import shutil
@@ -207,7 +208,7 @@ def sqlite_wal_and_rollback():
             for mode, model in models.items():
                 path = volume.file(f"{mode}.db")
                 expect_equal(run("sqlite3", path, "pragma integrity_check").out.strip(), "ok", "integrity_check")
-                with sqlite3.connect(path) as connection:
+                with contextlib.closing(sqlite3.connect(path)) as connection:
                     expect(dict(connection.execute("select k, v from t")) == model, f"the rows of {mode}.db are not those written")
             volume.remount()
             drop_caches()

@@ -6,6 +6,9 @@
 int efs_spawn_detached(
     int *process, const char *path, int handover, int as, char *const *arguments, char *const *environment);
 
+/// pidfd_open(2). The descriptor becomes readable when the process ends. Returns -1 and sets errno on failure.
+int efs_pidfd_open(int process);
+
 /// syncfs(2). Returns -1 and sets errno on failure.
 int efs_syncfs(int descriptor);
 

@@ -1,4 +1,5 @@
 import ArgumentParser
+import FileSystem
 import Syscalls
 
 struct InfoCommand: ParsableCommand {
@@ -12,6 +13,7 @@ struct InfoCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        throw Failure(.inputOutput, "not there yet")
+        let description = VolumeDescription(try Volume.information(at: try data.path))
+        Console.output(json ? description.json.text : description.text)
     }
 }

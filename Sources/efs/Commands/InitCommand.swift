@@ -1,8 +1,8 @@
 import ArgumentParser
-import Glibc
+import FileSystem
+import KeyManagement
 import Sealing
 import Syscalls
-import SystemPackage
 
 struct InitCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -21,6 +21,26 @@ struct InitCommand: ParsableCommand {
     var json = false
 
     func run() throws {
-        throw Failure(.inputOutput, "not there yet")
+        let path = try data.path
+        try Self.checkFree(path)
+        let password = try PasswordSource(password).newPassword()
+        try Volume.create(at: path, suite: cipher.suite, password: password, cost: .calibrated())
+        let description = VolumeDescription(try Volume.information(at: path))
+        Console.output(json ? description.json.text : "created a volume in \(path), sealed with \(cipher.suite.name)")
+    }
+
+    /// Says before the password is asked what `Volume.create` would say after it.
+    private static func checkFree(_ path: String) throws(Failure) {
+        do throws(Failure) {
+            _ = try Volume.information(at: path)
+        } catch  where error.kind == .missing {
+            return
+        } catch  where error.kind == .notAVolume {
+            guard try DirectoryListing.isEmpty(path) else {
+                throw Failure(.notEmpty, "is not empty", object: path, hint: "a volume is made in an empty directory")
+            }
+            return
+        }
+        throw Failure(.alreadyExists, "is an efs volume already", object: path, hint: "mount it with: efs mount \(path) MOUNTPOINT")
     }
 }

@@ -74,7 +74,7 @@ struct MountCommand: ParsableCommand {
 
     func run() throws {
         if let handoverFd {
-            try ServingProcess(request: try request(), handover: Handover(descriptor: handoverFd)).run()
+            try ServingProcess(request: try request()).run(handover: Handover(descriptor: handoverFd))
         } else {
             try MountTask(command: self, request: try request()).run()
         }

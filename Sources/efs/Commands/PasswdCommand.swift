@@ -1,4 +1,6 @@
 import ArgumentParser
+import FileSystem
+import KeyManagement
 import Syscalls
 
 struct PasswdCommand: ParsableCommand {
@@ -17,6 +19,10 @@ struct PasswdCommand: ParsableCommand {
     var newPasswordFile: String?
 
     func run() throws {
-        throw Failure(.inputOutput, "not there yet")
+        let path = try data.path
+        _ = try Volume.information(at: path)  // what is wrong with the volume is said before a password is asked
+        let old = try PasswordSource(password).password(prompt: "Current password: ")
+        let new = try PasswordSource(file: newPasswordFile).newPassword(usingEnvironment: false)
+        try Volume.changePassword(at: path, from: old, to: new, cost: .calibrated())
     }
 }

@@ -1,48 +1,38 @@
 import ArgumentParser
+import Mount
 import Syscalls
+import SystemPackage
 
 struct UmountCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "umount", abstract: "Unmount a volume, with everything on disk.",
-        usage: "efs umount [--lazy] <mountpoint>")
+        usage: "efs umount [--lazy] <mountpoint>",
+        discussion: "Returns when everything is on stable storage and the process that served the mount has ended.")
 
     @OptionGroup var mountPoint: MountPointArgument
 
-    @Flag(help: "Take the mount away now and end when the last file in it is closed.")
+    @Flag(help: "Take the mount away now; what uses it goes on until it is done.")
     var lazy = false
 
     func run() throws {
         let path = try AbsolutePath.mountPoint(try mountPoint.path)
-        try MountPointArgument.requireOurs(path)
-        try Unmounting.unmount(path, lazily: lazy)
-    }
-}
-
-/// The mount point, as a positional argument or as rencfs's `-m`.
-struct MountPointArgument: ParsableArguments {
-    @Argument(help: ArgumentHelp("Where the volume is mounted.", valueName: "mountpoint"), completion: .directory)
-    var positional: String?
-
-    @Option(
-        name: [.customShort("m"), .customLong("mount-point")],
-        help: ArgumentHelp("The mount point, instead of the argument.", valueName: "mountpoint"), completion: .directory)
-    var option: String?
-
-    var path: String {
-        get throws(Failure) {
-            guard let path = positional ?? option else { throw Failure(.usage, "the mount point is missing") }
-            guard positional == nil || option == nil else { throw Failure(.usage, "the mount point is given twice") }
-            return try checked(path, "mount point")
-        }
+        let mount = try MountPointArgument.requireOurs(path)
+        let server = ServerProcess(of: mount)
+        if !lazy, server != nil { try Self.synchronize(path) }
+        try MountedVolume.unmount(path, lazy: lazy)
+        if !lazy { try server?.waitForEnd() }
     }
 
-    /// Fails unless a volume of ours is mounted at `path`.
-    static func requireOurs(_ path: String) throws(Failure) {
-        guard let mount = try MountTable.current().mount(at: path) else {
-            throw Failure(.missing, "nothing is mounted there", object: path)
-        }
-        guard mount.isOurs else {
-            throw Failure(.notAVolume, "\(mount.source) (\(mount.type)) is mounted there, which is no volume of efs", object: path)
+    /// What cannot be made durable is said here, while the mount still is; after it there is only the log.
+    private static func synchronize(_ path: String) throws(Failure) {
+        do throws(Failure) {
+            try MountedVolume.synchronize(path)
+        } catch  where error.cause == .socketNotConnected {
+            // The server has died: there is nothing left to write.
+        } catch {
+            // The kernel tells once of what failed long ago, too. Only what fails again is a reason to stay mounted.
+            Console.warn("something written earlier could not be stored: \(error)")
+            try MountedVolume.synchronize(path)
         }
     }
 }

@@ -40,12 +40,7 @@ struct Handover {
         try withUnsafeMutableBytes(of: &count) { (space: UnsafeMutableRawBufferPointer) throws(Failure) in try readAll(into: space) }
         let size = Int(UInt32(littleEndian: count))
         guard size <= Self.passwordLimitBytes else { throw Failure(.usage, "--handover-fd is for efs itself") }
-        var failure: Failure?
-        let password = SecretBytes(count: size) { space in
-            do throws(Failure) { try readAll(into: space) } catch { failure = error }
-        }
-        if let failure { throw failure }
-        return password
+        return try SecretBytes(count: size) { (space) throws(Failure) in try readAll(into: space) }
     }
 
     /// Fails if nobody waits for the answer any more.

@@ -30,7 +30,7 @@ enum MountHelper {
             dataDirectory: try AbsolutePath.existing(call.source), mountPoint: try AbsolutePath.mountPoint(call.directory),
             options: options, log: .init(level: options.logLevel ?? .info, file: options.logFile))
         try MountTask.checkMountPoint(request.mountPoint)
-        let password = try PasswordSource(PasswordOptions(), options).password()
+        let password = try PasswordSource(nil, options).password()
         try BackgroundMount(request: request, password: password).start()
     }
 

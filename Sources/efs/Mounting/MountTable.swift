@@ -1,4 +1,5 @@
 import Glibc
+import Mount
 import Syscalls
 
 /// The mounts that this process sees: /proc/self/mountinfo, see proc_pid_mountinfo(5).
@@ -45,5 +46,19 @@ struct MountTable {
             }
         }
         return String(decoding: bytes, as: UTF8.self)
+    }
+}
+
+extension MountTable {
+    /// Unmounts every FUSE mount at `path`, also of a process that has died. Another kind of mount is left alone.
+    static func unmountAll(at path: String) throws(Failure) {
+        while let mount = try current().mount(at: path) {
+            guard mount.type.hasPrefix("fuse") else {
+                throw Failure(.busy, "\(mount.source) (\(mount.type)) is mounted there, which efs does not unmount", object: path)
+            }
+            let server = ServerProcess(of: mount)
+            try MountedVolume.unmount(path)
+            try server?.waitForEnd()
+        }
     }
 }

@@ -1,4 +1,6 @@
+import FileSystem
 import Glibc
+import KeyManagement
 import Sealing
 import Syscalls
 import SystemPackage
@@ -11,11 +13,11 @@ struct MountTask {
 
     func run() throws(Failure) {
         try Self.checkApart(data: request.dataDirectory, mountPoint: request.mountPoint)
-        if command.unmountOnStart { try Unmounting.unmountAll(at: request.mountPoint) }
+        if command.unmountOnStart { try MountTable.unmountAll(at: request.mountPoint) }
         try Self.checkMountPoint(request.mountPoint)
         let password = try openOrCreate()
         if command.foreground {
-            try ServingProcess(request: request, handover: nil).run(password: password)
+            try ServingProcess(request: request).run(password: password)
         } else {
             try BackgroundMount(request: request, password: password).start()
         }
@@ -56,9 +58,7 @@ struct MountTask {
             case .noSuchFileOrDirectory:
                 throw Failure(.missing, "the mount point does not exist", object: path, hint: "create it with mkdir")
             case .socketNotConnected:
-                throw Failure(
-                    .busy, "a mount whose process has died is still there", object: path,
-                    hint: "'efs umount' removes it, and so does 'efs mount --umount-on-start'")
+                throw deadMount(path)
             case let code: throw Failure(systemCall: "stat", object: path, code)
             }
         }
@@ -66,9 +66,18 @@ struct MountTask {
             throw Failure(.missing, "the mount point is not a directory", object: path, hint: "name a directory")
         }
         if let mount = try MountTable.current().mount(at: path) {
+            // The kernel may still know the directory's attributes; a question about its free space goes to the server.
+            var space = statvfs()
+            if mount.isOurs, statvfs(path, &space) != 0, errno == ENOTCONN { throw deadMount(path) }
             throw Failure(
                 .busy, "something is mounted there already: \(mount.source) (\(mount.type))", object: path,
                 hint: "unmount it first, or choose another mount point")
         }
+    }
+
+    private static func deadMount(_ path: String) -> Failure {
+        Failure(
+            .busy, "a mount whose process has died is still there", object: path,
+            hint: "'efs umount' removes it, and so does 'efs mount --umount-on-start'")
     }
 }
