@@ -69,7 +69,12 @@ let package = Package(
             swiftSettings: strict),
 
         tests("RecordsTests", ["Records"]),
-        tests("SealingTests", ["Sealing", "CSodium", "CSyscalls", .product(name: "CryptoExtras", package: "swift-crypto")]),
+        tests(
+            "SealingTests",
+            [
+                "Sealing", "CSodium", "CSyscalls", .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
+            ]),
         tests("KeyManagementTests", ["KeyManagement", "Sealing", "Syscalls", "CSyscalls"]),
         tests("BlobStorageTests", ["BlobStorage", "Syscalls"]),
         tests("TablesTests", ["Tables", "Records", "Sealing", "BlobStorage", "Syscalls"]),
@@ -79,6 +84,11 @@ let package = Package(
         tests("VolumeTests", ["FileSystem", "Log", "KeyManagement", "BlobStorage", "Sealing", "Syscalls"]),
         tests("FUSETests", ["FUSE", "Syscalls", "LinuxTesting"]),
         tests("CommandLineTests", ["efs", "Syscalls", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
-        tests("MountTests", ["Mount", "FUSE", "FileSystem", "MetadataStore", "ChunkStore", "Syscalls", "LinuxTesting"]),
+        tests(
+            "MountTests",
+            [
+                "Mount", "FUSE", "FileSystem", "MetadataStore", "ChunkStore", "Syscalls", "LinuxTesting",
+                .product(name: "Logging", package: "swift-log"),
+            ]),
     ]
 )

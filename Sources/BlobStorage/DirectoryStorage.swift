@@ -37,7 +37,7 @@ public final class DirectoryStorage: BlobStorage {
         let flags = O_RDWR | O_CREAT | O_EXCL
         do {
             return FileBlob(try OwnedDescriptor.open(path, at: root, flags), name: "\(name)/\(path)")
-        } catch where error == .noSuchFileOrDirectory {
+        } catch  where error == .noSuchFileOrDirectory {
             try makeFolder(Self.folder(of: id))
         } catch { throw failure("creating", path, error) }
         do { return FileBlob(try OwnedDescriptor.open(path, at: root, flags), name: "\(name)/\(path)") } catch {
@@ -134,7 +134,7 @@ extension DirectoryStorage {
         do {
             let descriptor = try OwnedDescriptor.open(file, at: root, O_RDONLY)
             count = try bytes.withMutableBytes { (buffer) throws(Errno) in try descriptor.read(at: 0, into: buffer) }
-        } catch where error == .noSuchFileOrDirectory {
+        } catch  where error == .noSuchFileOrDirectory {
             return nil
         } catch { throw failure("reading", file, error) }
         guard count <= limitBytes else { throw Failure(.damaged, "is larger than \(limitBytes) bytes", object: "\(name)/\(file)") }

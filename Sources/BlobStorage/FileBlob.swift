@@ -33,7 +33,7 @@ final class FileBlob: WritableBlob {
     }
 
     func allocate(_ range: Range<UInt64>) throws(Failure) {
-        do { try descriptor.allocate(range) } catch where error == .notSupported || error == .invalidArgument {
+        do { try descriptor.allocate(range) } catch  where error == .notSupported || error == .invalidArgument {
             return
         } catch { throw Failure(systemCall: "allocating", object: name, error) }
     }

@@ -120,7 +120,9 @@ final class MemoryBlob: WritableBlob {
     func truncate(to sizeBytes: UInt64) throws(Failure) {
         bytes.withLock { bytes in
             let size = Int(sizeBytes)
-            if size < bytes.count { bytes.removeLast(bytes.count - size) } else {
+            if size < bytes.count {
+                bytes.removeLast(bytes.count - size)
+            } else {
                 bytes.append(contentsOf: repeatElement(0, count: size - bytes.count))
             }
         }

@@ -13,7 +13,9 @@ final class Sandbox {
 
     init() throws {
         var template = Array("/tmp/efs-volume-test-XXXXXX".utf8CString)
-        try template.withUnsafeMutableBufferPointer { if mkdtemp($0.baseAddress!) == nil { throw Failure(systemCall: "mkdtemp", object: "/tmp", .current) } }
+        try template.withUnsafeMutableBufferPointer {
+            if mkdtemp($0.baseAddress!) == nil { throw Failure(systemCall: "mkdtemp", object: "/tmp", .current) }
+        }
         path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
     }
 
@@ -93,11 +95,13 @@ extension FileSystem {
             sandbox.run("cp", "-r", sandbox.data, sandbox.path + "/crashed")
             try volume.close()
         }
-        let crashed = try Volume.open(at: sandbox.path + "/crashed", password: secret("correct"), options: {
-            var options = sandbox.options
-            options.stateDirectory = sandbox.path + "/other-state"
-            return options
-        }())
+        let crashed = try Volume.open(
+            at: sandbox.path + "/crashed", password: secret("correct"),
+            options: {
+                var options = sandbox.options
+                options.stateDirectory = sandbox.path + "/other-state"
+                return options
+            }())
         #expect(try crashed.fileSystem.content("kept") == [UInt8](repeating: 5, count: 70_000))
         try crashed.close()
     }

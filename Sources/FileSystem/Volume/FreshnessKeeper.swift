@@ -36,7 +36,9 @@ final class FreshnessKeeper: Sendable {
         }
         let known = history.ancestors + [history.mark]
         if let same = known.first(where: { $0.generation == seen.generation }) {
-            if same.digest != seen.digest { throw refusal("has another history than when last seen here, from generation \(seen.generation) on") }
+            if same.digest != seen.digest {
+                throw refusal("has another history than when last seen here, from generation \(seen.generation) on")
+            }
             return
         }
         // Older than all that the volume still remembers of itself is its past; in between there must have been a match.

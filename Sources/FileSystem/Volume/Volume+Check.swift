@@ -43,7 +43,7 @@ extension Volume {
         var records = ConsistencyCheck(of: fileSystem.metadata, nameHash: fileSystem.environment.nameHash)
         do throws(Failure) {
             try records.run(expectedLiveBytes: log.liveBytesBySegment)
-        } catch where error.kind == .damaged {
+        } catch  where error.kind == .damaged {
             report.add("\(error)")
         }
         report.inodes = records.inodeCount

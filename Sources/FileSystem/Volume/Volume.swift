@@ -65,7 +65,8 @@ extension Volume {
         let header = try readHeader(storage)
         if header.mustBeReadOnly, !options.isReadOnly {
             throw Failure(
-                .newerFormat, "uses a feature that this version can only read", object: path, hint: "mount it with --read-only, or use a newer efs")
+                .newerFormat, "uses a feature that this version can only read", object: path,
+                hint: "mount it with --read-only, or use a newer efs")
         }
         let lock = try VolumeLock(storage, exclusive: !options.isReadOnly)
         let keys = try header.unlock(password: password)
