@@ -71,7 +71,7 @@ extension Volume {
         let lock = try VolumeLock(storage, exclusive: !options.isReadOnly)
         let keys = try header.unlock(password: password)
         let freshness = try FreshnessKeeper(header: header, options: options, path: path)
-        var logOptions = makeLogOptions(header, options)
+        var logOptions = try makeLogOptions(header, options, storage)
         if !options.isReadOnly { logOptions.didCheckpoint = { mark in freshness.rememberQuietly(mark, options.report) } }
         let log = try VolumeLog.open(storage, keys: keys, headerDigest: header.digest, options: logOptions) { (history) throws(Failure) in
             try freshness.judge(history)
@@ -113,8 +113,12 @@ extension Volume {
         }
     }
 
-    private static func makeLogOptions(_ header: VolumeHeader, _ options: VolumeOptions) -> LogOptions {
+    private static func makeLogOptions(
+        _ header: VolumeHeader, _ options: VolumeOptions, _ storage: DirectoryStorage
+    ) throws(Failure) -> LogOptions {
         var result = LogOptions()
+        // A segment must be small beside the storage, or the cleaner of a full disk finds no room to move what is live of one.
+        result.segmentSizeBytes = min(max(try storage.capacity().totalBytes / 64, 2 << 20), result.segmentSizeBytes)
         result.isReadOnly = options.isReadOnly
         result.blockCacheBytes = options.cacheBytes
         result.headerRevision = header.revision
@@ -155,7 +159,7 @@ extension Volume {
         let storage = try openStorage(path, readOnly: false)
         let lock = try VolumeLock(storage, exclusive: true)
         let (header, keys) = try VolumeHeader.create(suite: suite, password: password, cost: cost)
-        let log = try VolumeLog.create(storage, keys: keys, headerDigest: header.digest, options: makeLogOptions(header, options))
+        let log = try VolumeLog.create(storage, keys: keys, headerDigest: header.digest, options: try makeLogOptions(header, options, storage))
         try FileSystem.format(EmbeddedMetadataStore(log), owner: Caller(uid: geteuid(), gid: getegid()), mode: 0o755, now: Timestamp.now())
         try log.close()
         try storage.replaceSmallFile(VolumeHeader.fileName, with: header.encoded)
