@@ -18,7 +18,7 @@ import Testing
             switch run.generator.random.below(1000) {
             case 0: try run.remount()
             case 1..<6: try run.cleanSegment()
-            case 6..<10: try run.compareAll()
+            case 6..<8: try run.compareAll()
             default: break
             }
         }
@@ -120,7 +120,7 @@ struct ModelRun {
                 #expect(error == .noSuchAddressOrDevice)
                 data = content.count
             }
-            try #require(data >= position && content[position..<data].allSatisfy { $0 == 0 }, "seed \(seed)")
+            try #require(data >= position && isZero(content[position..<data]), "seed \(seed)")
             if data == content.count { break }
             let hole = Int(try fileSystem.seek(inode, from: UInt64(data), to: .hole))
             try #require(hole > data && hole <= content.count, "seed \(seed)")

@@ -33,7 +33,7 @@ struct ModelVolume {
 
     mutating func run(_ operation: Operation) -> Outcome {
         let known = files.count
-        defer { updateLiving(known) }
+        defer { if operation.changesNames { updateLiving(known) } }
         do throws(Errno) { return try perform(operation) } catch { return .failed(error) }
     }
 
@@ -240,7 +240,7 @@ extension ModelVolume {
         if size < count {
             files[node].content.removeLast(count - size)
         } else {
-            files[node].content.append(contentsOf: repeatElement(0, count: size - count))
+            files[node].content += [UInt8](repeating: 0, count: size - count)
         }
     }
 
@@ -270,7 +270,8 @@ extension ModelVolume {
 
     private mutating func zero(_ node: Node, _ from: Int, _ to: Int) {
         let size = files[node].content.count
-        for index in min(from, size)..<min(to, size) { files[node].content[index] = 0 }
+        let range = min(from, size)..<min(to, size)
+        files[node].content.replaceSubrange(range, with: [UInt8](repeating: 0, count: range.count))
     }
 
     /// A remount: what is only open is gone, and nothing is open.

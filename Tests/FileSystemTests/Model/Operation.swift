@@ -34,6 +34,16 @@ enum Operation {
     case list(Node)
 }
 
+extension Operation {
+    /// Whether a node can come or go by it.
+    var changesNames: Bool {
+        switch self {
+        case .makeNode, .makeDirectory, .makeSymbolicLink, .makeUnnamed, .unlink, .removeDirectory, .rename, .link, .open, .close: true
+        default: false
+        }
+    }
+}
+
 /// What an operation gave; the same of all who ran it.
 enum Outcome: Equatable {
     case done
@@ -48,7 +58,25 @@ enum Outcome: Equatable {
         var name: Name
         var type: InodeType
     }
+
+    static func == (a: Outcome, b: Outcome) -> Bool {
+        switch (a, b) {
+        case (.done, .done): true
+        case (.node(let a), .node(let b)): a == b
+        case (.bytes(let a), .bytes(let b)): areEqual(a, b)
+        case (.count(let a), .count(let b)): a == b
+        case (.names(let a), .names(let b)): a == b
+        case (.entries(let a), .entries(let b)): a == b
+        case (.failed(let a), .failed(let b)): a == b
+        default: false
+        }
+    }
 }
+
+/// memcmp: debug builds compare arrays byte by byte.
+func areEqual(_ a: [UInt8], _ b: [UInt8]) -> Bool { a.count == b.count && memcmp(a, b, a.count) == 0 }
+
+func isZero(_ bytes: ArraySlice<UInt8>) -> Bool { areEqual(Array(bytes), [UInt8](repeating: 0, count: bytes.count)) }
 
 struct Status: Equatable {
     var type: InodeType

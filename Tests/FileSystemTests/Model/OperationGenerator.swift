@@ -14,7 +14,7 @@ struct OperationGenerator {
         switch random.below(100) {
         case 0..<9: return .makeNode(directory(model, there), name(), nodeType(), mode: mode())
         case 9..<14: return .makeDirectory(directory(model, there), name(), mode: mode())
-        case 14..<16: return .makeSymbolicLink(directory(model, there), name(), target: bytes(1 + random.below(100)).map { $0 | 1 })
+        case 14..<16: return .makeSymbolicLink(directory(model, there), name(), target: bytes(1 + random.below(100)))
         case 16: return isComparable ? .list(0) : .makeUnnamed(directory(model, there), mode: mode())
         case 17..<25: return .unlink(directory(model, there), name())
         case 25..<29: return .removeDirectory(directory(model, there), name())
@@ -120,7 +120,10 @@ struct OperationGenerator {
 
     /// Never a run of zeros by chance, so that a hole shows.
     mutating func bytes(_ count: Int) -> [UInt8] {
-        let start = UInt8(truncatingIfNeeded: random.next())
-        return (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31) &+ start | 1 }
+        let start = random.below(Self.noise.count)
+        return Array(Self.noise[start...].prefix(count))
+            + (start + count > Self.noise.count ? Array(Self.noise[..<(start + count - Self.noise.count)]) : [])
     }
+
+    private static let noise: [UInt8] = (0..<16_384).map { UInt8(truncatingIfNeeded: ($0 &* 2_654_435_761) >> 13) | 1 }
 }

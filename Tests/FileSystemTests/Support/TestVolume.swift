@@ -1,5 +1,6 @@
 import ChunkStore
 import FileSystem
+import Glibc
 import MetadataStore
 import Synchronization
 import Syscalls
@@ -149,7 +150,7 @@ extension TestVolume {
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: max(1, count), alignment: 1)
         defer { buffer.deallocate() }
         // What is not filled would show.
-        buffer.initializeMemory(as: UInt8.self, repeating: 0xdd)
+        if let base = buffer.baseAddress { memset(base, 0xdd, buffer.count) }
         let done = try fileSystem.read(inode, at: offset, into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]))
         return Array(buffer[..<done])
     }
