@@ -61,7 +61,7 @@ let package = Package(
         .executableTarget(
             name: "efs",
             dependencies: [
-                "Mount", "FileSystem", "KeyManagement", "Sealing", "Syscalls", "CSyscalls",
+                "Mount", "FileSystem", "Log", "KeyManagement", "Sealing", "Syscalls", "CSyscalls",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),

@@ -10,6 +10,9 @@ enum Console {
 
     static func warn(_ text: String) { write("efs: warning: \(oneLine(text))\n", to: STDERR_FILENO) }
 
+    /// Replaces the terminal's current line: to its start, the text, and nothing behind it.
+    static func rewriteLine(_ text: String) { write("\r\(text)\u{1B}[K", to: STDERR_FILENO) }
+
     static func report(_ failure: Failure) {
         var text = "efs: error: \(oneLine(failure.description))\n"
         if let hint = failure.hint { text += "efs: hint: \(oneLine(hint))\n" }
