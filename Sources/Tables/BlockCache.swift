@@ -87,9 +87,6 @@ private struct CacheShardState: Sendable {
     private(set) var hits: UInt64 = 0
     private(set) var misses: UInt64 = 0
 
-    /// What a block takes besides its bytes, about.
-    private static let overheadBytes = 128
-
     init(capacityBytes: Int) {
         self.capacityBytes = capacityBytes
         buckets = Array(repeating: -1, count: 64)
@@ -113,7 +110,7 @@ private struct CacheShardState: Sendable {
     }
 
     mutating func insert(_ block: RecordBlock, _ owner: UInt64, _ offset: UInt64, _ hash: UInt64) {
-        let size = block.sizeBytes + Self.overheadBytes
+        let size = block.memoryBytes
         // Two readers can miss the same block at once; the first one's stays. A block larger than the shard never enters.
         if size > capacityBytes || contains(owner, offset, hash) { return }
         while sizeBytes + size > capacityBytes, count > 0 { evictOne() }
@@ -159,7 +156,7 @@ private struct CacheShardState: Sendable {
     private mutating func free(_ at: Int) {
         guard let block = slots[at].block else { return }
         unlink(at)
-        sizeBytes -= block.sizeBytes + Self.overheadBytes
+        sizeBytes -= block.memoryBytes
         count -= 1
         slots[at].block = nil
         slots[at].next = firstFree

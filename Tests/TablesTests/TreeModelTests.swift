@@ -127,10 +127,10 @@ struct TreeModelTests {
         }
     }
 
-    @Test(arguments: 1...24 as ClosedRange<UInt64>)
+    @Test(arguments: 1...8 as ClosedRange<UInt64>)
     func randomOperations(seed: UInt64) throws {
         var run = Run(seed: seed)
-        for step in 0..<600 {
+        for step in 0..<500 {
             try run.step()
             if step % 40 == 0 { try run.check() }
         }

@@ -12,10 +12,23 @@ struct Arena: ~Copyable {
     /// A large page each, where the kernel grants one: searches touch memory all over the arena.
     private static let chunkSizeBytes = 2 << 20
 
+    private static let firstChunkSizeBytes = 64 << 10
+
     init() { next = UnsafeMutableRawPointer(bitPattern: 8)! }  // never followed: `remaining` is 0
 
     deinit {
         for chunk in chunks { munmap(chunk.baseAddress, chunk.count) }
+    }
+
+    /// As `allocate`, but starting 16 bytes before a multiple of 32.
+    mutating func allocateNode(_ sizeBytes: Int) -> UnsafeMutableRawPointer {
+        let skipped = Int((16 &- UInt(bitPattern: next)) & 31)
+        if remaining >= skipped {
+            next += skipped
+            remaining -= skipped
+            usedBytes += skipped
+        }
+        return allocate(sizeBytes)
     }
 
     /// `sizeBytes` of zeros, aligned to 8.
@@ -30,11 +43,27 @@ struct Arena: ~Copyable {
     }
 
     private mutating func grow(atLeast sizeBytes: Int) {
-        let size = max(sizeBytes + 4095 & ~4095, Self.chunkSizeBytes)
-        let memory = Self.map(size)
+        let needed = (sizeBytes + 16 + 4095) & ~4095
+        // The first piece is small: an arena is made while others wait, and a large page takes time to clear.
+        let isFirst = chunks.isEmpty && needed <= Self.firstChunkSizeBytes
+        let memory = isFirst ? Self.map(Self.firstChunkSizeBytes) : Self.mapLarge(max(needed, Self.chunkSizeBytes))
+        let size = memory.count
         chunks.append(memory)
-        next = memory.baseAddress!
-        remaining = size
+        next = memory.baseAddress! + 16
+        remaining = size - 16
+    }
+
+    /// As `map`, on large pages if the kernel has some: the memory starts where one can.
+    static func mapLarge(_ sizeBytes: Int) -> UnsafeMutableRawBufferPointer {
+        let large = 2 << 20
+        let memory = map(sizeBytes + large)
+        let start = UInt(bitPattern: memory.baseAddress!)
+        let skipped = Int((start + UInt(large - 1)) & ~UInt(large - 1) - start)
+        let aligned = UnsafeMutableRawBufferPointer(rebasing: memory[skipped..<skipped + sizeBytes])
+        if skipped > 0 { munmap(memory.baseAddress, skipped) }
+        munmap(aligned.baseAddress! + sizeBytes, large - skipped)
+        madvise(aligned.baseAddress, sizeBytes, MADV_HUGEPAGE)
+        return aligned
     }
 
     /// Zeroed pages that are not dumped. Runs out of memory as every allocation does: by a trap.

@@ -20,7 +20,8 @@ public enum MemoryLookup {
 /// list of changed nodes holds each node whose value was set since the last capture once.
 public final class MemoryTable: @unchecked Sendable {
     // @unchecked: the plain fields are the mutator's alone; what readers use is atomic, or never changes once reachable.
-    private var arena = Arena()
+    // The arena is behind a pointer, since a class's own variables are checked for exclusive access at run time.
+    private let arena: UnsafeMutablePointer<Arena>
     let head: MemoryNode
     /// Levels in use. Readers may see an old one: lower levels hold everything.
     private let height = Atomic<Int>(1)
@@ -34,17 +35,23 @@ public final class MemoryTable: @unchecked Sendable {
     private var dirtyHead: UInt = 1
 
     public init() {
-        let memory = arena.allocate(MemoryNode.sizeBytes(height: MemoryNode.maximumHeight, nameCount: 0))
+        arena = .allocate(capacity: 1)
+        arena.initialize(to: Arena())
+        let memory = arena.pointee.allocateNode(MemoryNode.sizeBytes(height: MemoryNode.maximumHeight, nameCount: 0))
         head = MemoryNode(memory)
         head.initialize(
             RecordKey(kind: 0, first: 0), height: MemoryNode.maximumHeight, hash: 0, value: MemoryNode.deletion)
         index = MemoryIndex()
         fingers = .allocate(capacity: Self.fingerCount * MemoryNode.maximumHeight)
         fingers.initialize(repeating: head, count: Self.fingerCount * MemoryNode.maximumHeight)
-        bytes.store(arena.usedBytes, ordering: .relaxed)
+        bytes.store(arena.pointee.usedBytes, ordering: .relaxed)
     }
 
-    deinit { fingers.deallocate() }
+    deinit {
+        fingers.deallocate()
+        arena.deinitialize(count: 1)
+        arena.deallocate()
+    }
 
     /// Records and deletions.
     public var count: Int { records.load(ordering: .relaxed) }
@@ -73,12 +80,12 @@ public final class MemoryTable: @unchecked Sendable {
         } else {
             markDirty(insert(key, hash: hash, value: value))
         }
-        bytes.store(arena.usedBytes, ordering: .relaxed)
+        bytes.store(arena.pointee.usedBytes, ordering: .relaxed)
     }
 
     private func makeValue(_ value: UnsafeRawBufferPointer?) -> UInt {
         guard let value else { return MemoryNode.deletion }
-        let block = arena.allocate(4 + value.count)
+        let block = arena.pointee.allocate(4 + value.count)
         block.storeBytes(of: UInt32(value.count), as: UInt32.self)
         if let source = value.baseAddress { (block + 4).copyMemory(from: source, byteCount: value.count) }
         return UInt(bitPattern: block)
@@ -89,7 +96,7 @@ public final class MemoryTable: @unchecked Sendable {
         if newHeight > height.load(ordering: .relaxed) { height.store(newHeight, ordering: .relaxed) }
         let finger = fingers + Int(key.kind & UInt8(Self.fingerCount - 1)) * MemoryNode.maximumHeight
         findPlace(key, finger)
-        let node = MemoryNode(arena.allocate(MemoryNode.sizeBytes(height: newHeight, nameCount: key.name.count)))
+        let node = MemoryNode(arena.pointee.allocateNode(MemoryNode.sizeBytes(height: newHeight, nameCount: key.name.count)))
         node.initialize(key, height: newHeight, hash: UInt32(truncatingIfNeeded: hash), value: makeValue(value))
         for level in 0..<newHeight {
             var before = finger[level]

@@ -6,58 +6,153 @@ struct Malformed: Error {}
 
 /// An opened block of a table, immutable: records and restart points, and in an index block the filter before them.
 ///
-/// `filter 64 x lines | records | restart u32 x n | n u32 | lines u32`; docs/format/tables.md.
-public final class RecordBlock: @unchecked Sendable {
+/// `filter 64 x lines | records | restart u32 x n | n u32 | lines u32`; docs/format/tables.md. In memory the numbers that the
+/// keys of the restart points differ in follow, side by side: a search touches few cache lines.
+final class RecordBlock: @unchecked Sendable {
     // @unchecked: filled once before it is shared, then only read.
     private let base: UnsafeMutableRawPointer
-    public let sizeBytes: Int
-    /// Bytes of filter before the records.
-    private(set) var filterLines = 0
-    private(set) var recordsEnd = 0
-    private(set) var restartCount = 0
+    let sizeBytes: Int
+    /// 64 bytes each, before the records.
+    let filterLines: Int
+    let recordsEnd: Int
+    let restartCount: Int
+    private let anchors: RestartAnchors
 
     /// Zeros after the block, so that numbers can be loaded whole at its very end.
     static let slackBytes = 16
 
     /// A block of `sizeBytes` that `fill` writes and whose structure is checked after. Fails if it does not hold together.
     init(sizeBytes: Int, fill: (UnsafeMutableRawBufferPointer) -> Bool) throws(Malformed) {
-        self.sizeBytes = sizeBytes
-        base = .allocate(byteCount: sizeBytes + Self.slackBytes, alignment: 64)
-        (base + sizeBytes).initializeMemory(as: UInt8.self, repeating: 0, count: Self.slackBytes)
-        guard fill(UnsafeMutableRawBufferPointer(start: base, count: sizeBytes)) else { throw Malformed() }
-        try parse()
-    }
-
-    deinit { base.deallocate() }
-
-    private func parse() throws(Malformed) {
-        guard sizeBytes >= 8 else { throw Malformed() }
-        let lines = Int(loadUInt32(sizeBytes - 4))
-        let count = Int(loadUInt32(sizeBytes - 8))
-        let end = sizeBytes - 8 - count * 4
-        guard end >= lines * BlockFilter.lineSizeBytes else { throw Malformed() }
-        filterLines = lines
-        restartCount = count
-        recordsEnd = end
-        // A block without restart points has no records either.
-        guard count > 0 || end == lines * BlockFilter.lineSizeBytes else { throw Malformed() }
-        for index in 0..<count {
-            guard restart(index) >= lines * BlockFilter.lineSizeBytes, restart(index) < end else { throw Malformed() }
+        guard sizeBytes >= 8, sizeBytes <= TableLimit.blockSizeBytes else { throw Malformed() }
+        let memory = UnsafeMutableRawPointer.allocate(byteCount: sizeBytes + Self.slackBytes, alignment: 64)
+        (memory + sizeBytes).initializeMemory(as: UInt8.self, repeating: 0, count: Self.slackBytes)
+        guard fill(UnsafeMutableRawBufferPointer(start: memory, count: sizeBytes)),
+            let layout = Layout(UnsafeRawPointer(memory), sizeBytes), let anchors = RestartAnchors(UnsafeRawPointer(memory), layout)
+        else {
+            memory.deallocate()
+            throw Malformed()
         }
-        if count > 0, restart(0) != lines * BlockFilter.lineSizeBytes { throw Malformed() }
+        base = memory
+        self.sizeBytes = sizeBytes
+        filterLines = layout.filterLines
+        recordsEnd = layout.recordsEnd
+        restartCount = layout.restartCount
+        self.anchors = anchors
+    }
+
+    deinit {
+        base.deallocate()
+        anchors.deallocate()
+    }
+
+    /// Where things are in a block.
+    struct Layout {
+        let filterLines: Int
+        let recordsEnd: Int
+        let restartCount: Int
+
+        /// Nil if the numbers do not fit the size.
+        init?(_ base: UnsafeRawPointer, _ sizeBytes: Int) {
+            let lines = Int(RecordBlock.loadUInt32(base, sizeBytes - 4))
+            let count = Int(RecordBlock.loadUInt32(base, sizeBytes - 8))
+            let start = lines * BlockFilter.lineSizeBytes
+            let end = sizeBytes - 8 - count * 4
+            // A block without restart points has no records either.
+            guard end >= start, count > 0 || end == start else { return nil }
+            var previous = start - 1
+            for index in 0..<count {
+                let restart = Int(RecordBlock.loadUInt32(base, end + index * 4))
+                guard restart > previous, restart < end, index > 0 || restart == start else { return nil }
+                previous = restart
+            }
+            filterLines = lines
+            recordsEnd = end
+            restartCount = count
+        }
+
+        var recordsStart: Int { filterLines * BlockFilter.lineSizeBytes }
     }
 
     @inline(__always)
-    private func loadUInt32(_ offset: Int) -> UInt32 {
-        UInt32(littleEndian: UnsafeRawPointer(base).loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+    fileprivate static func loadUInt32(_ base: UnsafeRawPointer, _ offset: Int) -> UInt32 {
+        UInt32(littleEndian: base.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
     }
 
     @inline(__always)
-    func restart(_ index: Int) -> Int { Int(loadUInt32(recordsEnd + index * 4)) }
+    func restart(_ index: Int) -> Int { Int(Self.loadUInt32(UnsafeRawPointer(base), recordsEnd + index * 4)) }
 
     @inline(__always) var bytes: UnsafeRawPointer { UnsafeRawPointer(base) }
     var recordsStart: Int { filterLines * BlockFilter.lineSizeBytes }
     var filter: UnsafeRawBufferPointer { UnsafeRawBufferPointer(start: base, count: recordsStart) }
+    /// Of the block as it is held, for the cache.
+    var memoryBytes: Int { sizeBytes + Self.slackBytes + restartCount * 8 + 128 }
+
+    /// Which restart points may be the last one before `key`: all before the range are, none after it is.
+    @inline(__always)
+    fileprivate func candidates(_ key: RecordKey) -> Range<Int> { anchors.candidates(key) }
+}
+
+/// Of each restart point's key the one number that tells it from the others, as far as one does: `second` if all keys have kind
+/// and first number in common, else `first` if they have the kind in common.
+struct RestartAnchors {
+    private enum Part { case none, first, second }
+
+    private let numbers: UnsafeMutablePointer<UInt64>
+    private let count: Int
+    private let part: Part
+    private let kind: UInt8
+    private let first: UInt64
+
+    /// Nil if a restart point holds no whole record.
+    init?(_ base: UnsafeRawPointer, _ layout: RecordBlock.Layout) {
+        count = layout.restartCount
+        numbers = .allocate(capacity: max(count, 1))
+        guard count > 0 else {
+            (part, kind, first) = (.none, 0, 0)
+            return
+        }
+        var cursor = BlockCursor(base, layout.recordsStart, layout.recordsEnd)
+        do throws(Malformed) {
+            let lowest = try cursor.restart(layout, 0)
+            let highest = try cursor.restart(layout, count - 1)
+            let isOneKind = lowest.kind == highest.kind
+            (kind, first) = lowest
+            part = isOneKind ? (lowest.first == highest.first ? .second : .first) : .none
+            for index in 0..<count {
+                _ = try cursor.restart(layout, index)
+                numbers[index] = part == .second ? cursor.second : cursor.first
+            }
+        } catch {
+            numbers.deallocate()
+            return nil
+        }
+    }
+
+    func deallocate() { numbers.deallocate() }
+
+    @inline(__always)
+    func candidates(_ key: RecordKey) -> Range<Int> {
+        let wanted: UInt64
+        switch part {
+        case .none: return 0..<count
+        case .first:
+            if key.kind != kind { return key.kind < kind ? 0..<0 : count..<count }
+            wanted = key.first
+        case .second:
+            if key.kind != kind { return key.kind < kind ? 0..<0 : count..<count }
+            if key.first != first { return key.first < first ? 0..<0 : count..<count }
+            wanted = key.second
+        }
+        var low = 0
+        var high = count
+        while low < high {
+            let middle = (low + high) / 2
+            if numbers[middle] < wanted { low = middle + 1 } else { high = middle }
+        }
+        high = low
+        while high < count, numbers[high] == wanted { high += 1 }
+        return low..<high
+    }
 }
 
 /// Steps through the records of a block. Its pointers are valid as long as the block; it does not keep it alive itself.
@@ -75,12 +170,21 @@ struct BlockCursor {
     private var valueCount = 0
     private(set) var isDeletion = false
 
-    init(_ block: RecordBlock) {
-        base = block.bytes
-        position = block.recordsStart
-        end = block.recordsEnd
+    init(_ block: RecordBlock) { self.init(block.bytes, block.recordsStart, block.recordsEnd) }
+
+    init(_ base: UnsafeRawPointer, _ start: Int, _ end: Int) {
+        self.base = base
+        position = start
+        self.end = end
         namePointer = base
         valuePointer = base
+    }
+
+    /// Moves to the record at a restart point.
+    fileprivate mutating func restart(_ layout: RecordBlock.Layout, _ index: Int) throws(Malformed) -> (kind: UInt8, first: UInt64) {
+        position = Int(RecordBlock.loadUInt32(base, layout.recordsEnd + index * 4))
+        guard try next() else { throw Malformed() }
+        return (kind, first)
     }
 
     @inline(__always) var key: RecordKey {
@@ -166,8 +270,9 @@ struct BlockCursor {
     /// Moves to the first record at or after `key`; false if all are before it.
     mutating func seek(_ key: RecordKey, in block: RecordBlock) throws(Malformed) -> Bool {
         // The last restart point whose key is before `key`: the record, if it is here, follows it.
-        var low = 0
-        var high = block.restartCount
+        let candidates = block.candidates(key)
+        var low = candidates.lowerBound
+        var high = candidates.upperBound
         while low < high {
             let middle = (low + high) / 2
             position = block.restart(middle)

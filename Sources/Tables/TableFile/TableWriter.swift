@@ -7,11 +7,11 @@ import Syscalls
 
 /// What writing tables needs again and again: builders, the compressor, the buffer of sealed bytes. One writer at a time.
 final class TableWriterScratch {
-    fileprivate var data: RecordBlockBuilder
-    fileprivate var index: RecordBlockBuilder
-    fileprivate var top: RecordBlockBuilder
-    fileprivate var place = ByteWriter(capacityBytes: 32)
-    fileprivate var hashes: [UInt64] = []
+    // Through pointers, as each record goes through them: a class's own variables are checked for exclusive access at run time.
+    fileprivate let data: UnsafeMutablePointer<RecordBlockBuilder>
+    fileprivate let index: UnsafeMutablePointer<RecordBlockBuilder>
+    fileprivate let top: UnsafeMutablePointer<RecordBlockBuilder>
+    fileprivate let filter: UnsafeMutablePointer<FilterHashes>
     /// Sealed blocks that are not written yet.
     fileprivate var output: UnsafeMutableRawBufferPointer
     fileprivate var plain: UnsafeMutableRawBufferPointer
@@ -21,26 +21,64 @@ final class TableWriterScratch {
     fileprivate static let writeSizeBytes = 1 << 20
 
     init(options: TableOptions) {
-        data = RecordBlockBuilder(restartInterval: options.restartInterval)
-        index = RecordBlockBuilder(restartInterval: options.restartInterval)
-        top = RecordBlockBuilder(restartInterval: options.restartInterval)
+        data = Self.make(RecordBlockBuilder(restartInterval: options.restartInterval))
+        index = Self.make(RecordBlockBuilder(restartInterval: options.restartInterval))
+        top = Self.make(RecordBlockBuilder(restartInterval: options.restartInterval))
+        filter = Self.make(FilterHashes())
         output = .allocate(byteCount: Self.writeSizeBytes + (64 << 10), alignment: 64)
         plain = .allocate(byteCount: 64 << 10, alignment: 64)
         guard let compressor = ZSTD_createCCtx() else { fatalError("no memory for a compressor") }
         self.compressor = compressor
     }
 
+    private static func make<T: ~Copyable>(_ value: consuming T) -> UnsafeMutablePointer<T> {
+        let pointer = UnsafeMutablePointer<T>.allocate(capacity: 1)
+        pointer.initialize(to: value)
+        return pointer
+    }
+
+    private static func destroy<T: ~Copyable>(_ pointer: UnsafeMutablePointer<T>) {
+        pointer.deinitialize(count: 1)
+        pointer.deallocate()
+    }
+
     deinit {
+        Self.destroy(data)
+        Self.destroy(index)
+        Self.destroy(top)
+        Self.destroy(filter)
         output.deallocate()
         plain.deallocate()
         ZSTD_freeCCtx(compressor)
     }
 
     fileprivate func reset() {
-        data.reset()
-        index.reset()
-        top.reset()
+        data.pointee.reset()
+        index.pointee.reset()
+        top.pointee.reset()
+        filter.pointee.reset()
+    }
+}
+
+/// The hashes that a filter is to hold: of each key, and of each prefix once.
+private struct FilterHashes {
+    private(set) var hashes: [UInt64] = []
+    private var lastPrefix: UInt64?
+
+    mutating func reset() {
         hashes.removeAll(keepingCapacity: true)
+        lastPrefix = nil
+    }
+
+    @inline(__always)
+    mutating func add(_ key: RecordKey) {
+        let whole = KeyHash.whole(key)
+        let prefix = KeyHash.prefix(kind: key.kind, first: key.first)
+        if whole != prefix { hashes.append(whole) }
+        // `mix` is a bijection of 64 bits, but kind and first are 72: another prefix with the same hash sets the same bits.
+        if prefix == lastPrefix { return }
+        lastPrefix = prefix
+        hashes.append(prefix)
     }
 }
 
@@ -60,7 +98,6 @@ final class TableWriter {
     private var dataBlockCount: UInt32 = 0
     private var indexBlockCount: UInt32 = 0
     private var smallest: OwnedRecordKey?
-    private var lastPrefix: (kind: UInt8, first: UInt64)?
 
     /// An index block is closed at so many hashes (16 KiB of filter at ten bits), or so many data blocks.
     private static let groupHashLimit = 13_000
@@ -81,28 +118,19 @@ final class TableWriter {
     /// Adds a record after the last one; nil is a deletion.
     func add(_ key: RecordKey, _ value: UnsafeRawBufferPointer?) throws(Failure) {
         if smallest == nil { smallest = OwnedRecordKey(key) }
-        if scratch.data.sizeBytes >= options.blockSizeBytes { try closeData(before: key) }
-        addHashes(key)
-        scratch.data.add(key, value)
+        if scratch.data.pointee.sizeBytes >= options.blockSizeBytes { try closeData(before: key) }
+        scratch.filter.pointee.add(key)
+        scratch.data.pointee.add(key, value)
         recordCount += 1
         if value == nil { deletionCount += 1 }
-    }
-
-    private func addHashes(_ key: RecordKey) {
-        let whole = KeyHash.whole(key)
-        let prefix = KeyHash.prefix(kind: key.kind, first: key.first)
-        if whole != prefix { scratch.hashes.append(whole) }
-        if let last = lastPrefix, last.kind == key.kind, last.first == key.first { return }
-        lastPrefix = (key.kind, key.first)
-        scratch.hashes.append(prefix)
     }
 
     /// Writes the rest and makes the file durable.
     func finish(level: Int, sequence: UInt64) throws(Failure) -> TableInfo {
         guard let smallest, recordCount > 0 else { fatalError("a table has at least one record") }
-        let largest = OwnedRecordKey(scratch.data.lastKey)
+        let largest = OwnedRecordKey(scratch.data.pointee.lastKey)
         try closeData(before: nil)
-        let top = try seal(scratch.top.finish(), .top)
+        let top = try seal(scratch.top.pointee.finish(), .top)
         try writeFooter(top)
         try writeOutput()
         try blob.sync()
@@ -115,44 +143,45 @@ final class TableWriter {
 
     /// Seals the data block; nil: it is the last one.
     private func closeData(before next: RecordKey?) throws(Failure) {
-        let separator = OwnedRecordKey(Self.separator(scratch.data.lastKey, next))
-        let place = try seal(scratch.data.finish(), .data)
+        let separator = OwnedRecordKey(Self.separator(scratch.data.pointee.lastKey, next))
+        let place = try seal(scratch.data.pointee.finish(), .data)
         dataBlockCount += 1
-        scratch.data.reset()
+        scratch.data.pointee.reset()
         addPlace(separator, place, top: false)
-        if next == nil || scratch.hashes.count >= Self.groupHashLimit || scratch.index.recordCount >= Self.groupBlockLimit {
+        if next == nil || scratch.filter.pointee.hashes.count >= Self.groupHashLimit
+            || scratch.index.pointee.recordCount >= Self.groupBlockLimit
+        {
             try closeIndex(separator)
         }
     }
 
     /// Seals the filter and the index of the data blocks since the last index block.
     private func closeIndex(_ separator: OwnedRecordKey) throws(Failure) {
-        let lines = BlockFilter.lineCount(hashCount: scratch.hashes.count, bitsPerKey: options.filterBitsPerKey)
+        let lines = BlockFilter.lineCount(hashCount: scratch.filter.pointee.hashes.count, bitsPerKey: options.filterBitsPerKey)
         // The filter comes first, so that its lines are aligned once the block is in memory. The index was built without.
         let filterBytes = lines * BlockFilter.lineSizeBytes
-        let index = scratch.index.finish(filterLines: lines)
+        let index = scratch.index.pointee.finish(filterLines: lines)
         let content = room(filterBytes + index.count + 1)
         let filter = UnsafeMutableRawBufferPointer(rebasing: content[..<filterBytes])
         filter.initializeMemory(as: UInt8.self, repeating: 0)
-        for hash in scratch.hashes { BlockFilter.insert(hash, into: filter) }
+        for hash in scratch.filter.pointee.hashes { BlockFilter.insert(hash, into: filter) }
         UnsafeMutableRawBufferPointer(rebasing: content[filterBytes...]).copyMemory(from: index)
         let place = try seal(UnsafeRawBufferPointer(rebasing: content[..<(filterBytes + index.count)]), .index)
         indexBlockCount += 1
-        scratch.index.reset()
-        scratch.hashes.removeAll(keepingCapacity: true)
-        lastPrefix = nil
+        scratch.index.pointee.reset()
+        scratch.filter.pointee.reset()
         addPlace(separator, place, top: true)
     }
 
     private func addPlace(_ separator: OwnedRecordKey, _ place: BlockPlace, top: Bool) {
-        scratch.place.reset()
-        scratch.place.appendVarint(place.offset)
-        scratch.place.appendVarint(UInt64(place.sizeBytes))
+        var value = ByteWriter(capacityBytes: 32)
+        value.appendVarint(place.offset)
+        value.appendVarint(UInt64(place.sizeBytes))
         separator.withKey { key in
             if top {
-                scratch.top.add(key, scratch.place.readable)
+                scratch.top.pointee.add(key, value.readable)
             } else {
-                scratch.index.add(key, scratch.place.readable)
+                scratch.index.pointee.add(key, value.readable)
             }
         }
     }

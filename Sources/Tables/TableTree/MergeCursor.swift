@@ -19,14 +19,21 @@ final class MergeCursor: @unchecked Sendable {
     private let isSequential: Bool
     private var memory: [MemoryCursor] = []
     private var runCursors: [RunCursor] = []
-    private var fronts: [Front] = []
+    /// One for each source: memory tables, then runs. Through a pointer, as each record goes through it: a class's own
+    /// variables are checked for exclusive access at run time.
+    private var fronts: UnsafeMutablePointer<Front>
+    private var capacity = 8
+    private var count = 0
     private var least = -1
     private var second = -1
 
     init(_ environment: TableEnvironment, isSequential: Bool = false) {
         self.environment = environment
         self.isSequential = isSequential
+        fronts = .allocate(capacity: capacity)
     }
+
+    deinit { fronts.deallocate() }
 
     /// Starts at the first record at or after `lower`. `upper` ends it, and must stay valid until `release`.
     func seek(
@@ -51,8 +58,13 @@ final class MergeCursor: @unchecked Sendable {
         if let active { memory.append(active.cursor()) }
         for table in frozen { memory.append(table.memory.cursor()) }
         while runCursors.count < runCount { runCursors.append(RunCursor(environment, isSequential: isSequential)) }
-        fronts.removeAll(keepingCapacity: true)
-        for _ in 0..<memory.count + runCount { fronts.append(Front(key: RecordKey(kind: 0, first: 0), value: nil, isLive: false)) }
+        count = memory.count + runCount
+        if count > capacity {
+            fronts.deallocate()
+            capacity = count * 2
+            fronts = .allocate(capacity: capacity)
+        }
+        fronts.initialize(repeating: Front(key: RecordKey(kind: 0, first: 0), value: nil, isLive: false), count: count)
         least = -1
         second = -1
     }
@@ -61,7 +73,7 @@ final class MergeCursor: @unchecked Sendable {
     func release() {
         memory.removeAll(keepingCapacity: true)
         for cursor in runCursors { cursor.release() }
-        fronts.removeAll(keepingCapacity: true)
+        count = 0
     }
 
     /// Whether all keys from `lower` to before `upper` have the kind and first number of `lower`.
@@ -78,9 +90,9 @@ final class MergeCursor: @unchecked Sendable {
 
     @inline(__always)
     private func showRun(_ index: Int) {
-        let cursor = runCursors[index]
+        let record = runCursors[index].record
         fronts[memory.count + index] = Front(
-            key: cursor.record.key, value: cursor.record.isDeletion ? nil : cursor.record.value, isLive: true)
+            key: record.pointee.key, value: record.pointee.isDeletion ? nil : record.pointee.value, isLive: true)
     }
 
     private func advance(_ source: Int) throws(Failure) {
@@ -104,7 +116,7 @@ final class MergeCursor: @unchecked Sendable {
     private func findLeast() throws(Failure) -> Bool {
         least = -1
         second = -1
-        for source in fronts.indices where fronts[source].isLive {
+        for source in 0..<count where fronts[source].isLive {
             guard least >= 0 else {
                 least = source
                 continue

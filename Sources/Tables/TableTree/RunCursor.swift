@@ -13,7 +13,9 @@ final class RunCursor {
     private var group: RecordBlock
     private var index: BlockCursor
     private var data: RecordBlock
-    private(set) var record: BlockCursor
+    /// The present record. Through a pointer, as each record goes through it: a class's own variables are checked for exclusive
+    /// access at run time.
+    let record: UnsafeMutablePointer<BlockCursor>
     /// Reads the file in order, past the cache; nil: block by block through the cache.
     private let sequential: SequentialReader?
 
@@ -27,8 +29,11 @@ final class RunCursor {
         data = Self.empty
         top = BlockCursor(Self.empty)
         index = top
-        record = top
+        record = .allocate(capacity: 1)
+        record.initialize(to: top)
     }
+
+    deinit { record.deallocate() }
 
     private static func emptyBlock() -> RecordBlock {
         guard let block = try? RecordBlock(sizeBytes: 8, fill: { $0.initializeMemory(as: UInt8.self, repeating: 0).count == 8 })
@@ -45,7 +50,7 @@ final class RunCursor {
         data = Self.empty
         top = BlockCursor(Self.empty)
         index = top
-        record = top
+        record.pointee = top
     }
 
     /// Moves to the first record at or after `key`; false if there is none before `upper` (which must stay valid while this
@@ -63,7 +68,7 @@ final class RunCursor {
             if let prefixHash, !BlockFilter.mayContain(prefixHash, group.filter) { return false }
             if try index.seek(key, in: group) {
                 try loadData()
-                if try record.seek(key, in: data) { return true }
+                if try record.pointee.seek(key, in: data) { return true }
             }
             return try nextBlock()
         } catch {
@@ -83,7 +88,7 @@ final class RunCursor {
     @inline(__always)
     func next() throws(Failure) -> Bool {
         do throws(Malformed) {
-            if try record.next() { return true }
+            if try record.pointee.next() { return true }
         } catch {
             throw failure(error)
         }
@@ -108,7 +113,7 @@ final class RunCursor {
         while true {
             if try index.next() {
                 try loadData()
-                if try record.next() { return true }
+                if try record.pointee.next() { return true }
             } else if try top.next() {
                 try loadGroup()
             } else {
@@ -129,7 +134,7 @@ final class RunCursor {
         group = Self.empty
         data = Self.empty
         index = BlockCursor(Self.empty)
-        record = index
+        record.pointee = index
         sequential?.restart()
         return true
     }
@@ -144,12 +149,12 @@ final class RunCursor {
         group = try load(try top.place(), .index)
         index = BlockCursor(group)
         data = Self.empty
-        record = BlockCursor(Self.empty)
+        record.pointee = BlockCursor(Self.empty)
     }
 
     private func loadData() throws {
         data = try load(try index.place(), .data)
-        record = BlockCursor(data)
+        record.pointee = BlockCursor(data)
     }
 }
 

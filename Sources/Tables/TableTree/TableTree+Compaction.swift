@@ -66,9 +66,7 @@ extension TableTree {
 
     private func move(_ tables: [Table], to level: Int) {
         let sorted = tables.sorted { order($0.info.smallest, $1.info.smallest) < 0 }
-        state.withLock { state in
-            state.version = state.version.replacing(tables, with: sorted, level: level, sequence: 0)
-        }
+        edit { _, old in old.replacing(tables, with: sorted, level: level, sequence: 0) }
     }
 
     /// False if it was told to stop.
@@ -107,6 +105,9 @@ extension Run {
 struct CompactionPicker {
     private let version: Version
     private let options: TableOptions
+
+    /// So many deletions in level 0 are the end of a tree of files: no reason to wait for more runs.
+    private static let manyDeletions: UInt64 = 10_000
 
     init(_ version: Version, _ options: TableOptions) {
         self.version = version
@@ -188,12 +189,11 @@ struct CompactionPicker {
                 .max { $0.info.deletionCount < $1.info.deletionCount }
             if let worst { return single(worst, run.level) }
         }
-        if thorough {
-            for region in 0..<KeyRegion.count {
-                let tables = zeroRuns(region).flatMap(\.tables)
-                let (records, deletions) = tables.reduce((0, 0)) { ($0.0 + $1.info.recordCount, $0.1 + $1.info.deletionCount) }
-                if deletions > 0, deletions * 4 >= records { return levelZero(region) }
-            }
+        for region in 0..<KeyRegion.count {
+            let tables = zeroRuns(region).flatMap(\.tables)
+            let (records, deletions) = tables.reduce((0, 0)) { ($0.0 + $1.info.recordCount, $0.1 + $1.info.deletionCount) }
+            let isDue = thorough ? deletions * 4 >= records : deletions * 2 >= records && deletions >= Self.manyDeletions
+            if deletions > 0, isDue { return levelZero(region) }
         }
         return nil
     }

@@ -48,15 +48,11 @@ extension TableTree {
     /// Makes a version with some tables, and perhaps a frozen memory table, replaced by new tables.
     func install(_ infos: [TableInfo], level: Int, sequence: UInt64, replacing removed: [Table], without frozen: FrozenTable?) {
         let added = infos.map(environment.makeTable)
-        // The old version is let go of outside the lock: that can free a whole memory table.
-        let old = state.withLock { state in
-            let old = state.version
+        edit { editing, old in
+            editing.obsolete += removed
+            if let frozen { editing.flushedSequence = max(editing.flushedSequence, frozen.sequence) }
             let new = old.replacing(removed, with: added, level: level, sequence: sequence)
-            state.version = Version(active: new.active, frozen: old.frozen.filter { $0 !== frozen }, runs: new.runs)
-            state.obsolete += removed
-            if let frozen { state.flushedSequence = max(state.flushedSequence, frozen.sequence) }
-            return old
+            return Version(active: new.active, frozen: old.frozen.filter { $0 !== frozen }, runs: new.runs)
         }
-        withExtendedLifetime(old) {}
     }
 }

@@ -13,8 +13,8 @@ public import Syscalls
 /// Durability is the caller's: what `capture` gives must be in its log before the table it came from is flushed, and tables
 /// are part of the volume once a manifest names them.
 public final class TableTree: Sendable {
-    struct State: Sendable {
-        var version: Version
+    /// What only those who make new versions look at.
+    struct Editing: Sendable {
         /// In no version any more, but perhaps still read by somebody with an older one.
         var obsolete: [Table] = []
         var nextSequence: UInt64 = 1
@@ -24,7 +24,10 @@ public final class TableTree: Sendable {
 
     let environment: TableEnvironment
     let makeID: @Sendable () -> BlobID
-    let state: Mutex<State>
+    /// Held while a new version is made from the present one, so that no change is lost. Taken before `present`.
+    let editing = Mutex(Editing())
+    /// Held to copy or to swap the reference, nothing else: all readers come by here.
+    private let present: Mutex<Version>
     /// Scans' scratch objects that nobody uses now.
     private let idleCursors = Mutex<[MergeCursor]>([])
     private static let idleCursorLimit = 16
@@ -41,7 +44,7 @@ public final class TableTree: Sendable {
     ) {
         environment = TableEnvironment(storage: storage, keys: keys, cache: cache, options: options)
         self.makeID = makeID
-        state = Mutex(State(version: Version(active: MemoryTable(), frozen: [], runs: [])))
+        present = Mutex(Version(active: MemoryTable(), frozen: [], runs: []))
     }
 
     /// Takes over the tables of a manifest. Opens none of them. To be called once, before anything else.
@@ -57,9 +60,9 @@ public final class TableTree: Sendable {
         }
         runs.sort { ($0.level, $1.sequence) < ($1.level, $0.sequence) }
         let newest = infos.lazy.map(\.sequence).max() ?? 0
-        state.withLock { state in
-            state.version = Version(active: state.version.active, frozen: state.version.frozen, runs: runs)
-            state.nextSequence = newest + 1
+        edit { editing, version in
+            editing.nextSequence = newest + 1
+            return Version(active: version.active, frozen: version.frozen, runs: runs)
         }
     }
 
@@ -68,7 +71,20 @@ public final class TableTree: Sendable {
         var sequence: UInt64
     }
 
-    func currentVersion() -> Version { state.withLock { $0.version } }
+    @inline(__always)
+    func currentVersion() -> Version { present.withLock { $0 } }
+
+    /// Makes the next version from the present one.
+    func edit(_ make: (inout Editing, Version) -> Version) {
+        // The old version is let go of outside the locks: that can free a whole memory table.
+        let old = editing.withLock { editing in
+            let old = currentVersion()
+            let new = make(&editing, old)
+            present.withLock { $0 = new }
+            return old
+        }
+        withExtendedLifetime(old) {}
+    }
 
     // MARK: Reading
 
@@ -166,17 +182,16 @@ public final class TableTree: Sendable {
     /// number, or nil if there was nothing to freeze. `flushFrozen` writes it.
     @discardableResult
     public func freeze() -> UInt64? {
+        guard currentVersion().active.count > 0 else { return nil }
         let fresh = MemoryTable()
-        return state.withLock { state in
-            let old = state.version
-            if old.active.count == 0 { return nil }
+        var sequence: UInt64 = 0
+        edit { editing, old in
             precondition(!old.active.hasChanges, "records that are in no log yet must not reach a table")
-            let sequence = state.nextSequence
-            state.nextSequence += 1
-            let frozen = [FrozenTable(old.active, sequence: sequence)] + old.frozen
-            state.version = Version(active: fresh, frozen: frozen, runs: old.runs)
-            return sequence
+            sequence = editing.nextSequence
+            editing.nextSequence += 1
+            return Version(active: fresh, frozen: [FrozenTable(old.active, sequence: sequence)] + old.frozen, runs: old.runs)
         }
+        return sequence
     }
 
     // MARK: What there is
@@ -187,7 +202,7 @@ public final class TableTree: Sendable {
 
     /// The tables, and the number of the newest freeze that is in them.
     public var manifest: (tables: [TableInfo], flushedSequence: UInt64) {
-        let (version, sequence) = state.withLock { ($0.version, $0.flushedSequence) }
+        let (version, sequence) = editing.withLock { (currentVersion(), $0.flushedSequence) }
         return (version.tables, sequence)
     }
 
@@ -205,16 +220,19 @@ public final class TableTree: Sendable {
     /// Open files of tables.
     public var openTableCount: Int { environment.openTableCount }
 
+    /// True while there are tables for `takeObsolete`, now or later.
+    public var hasObsolete: Bool { editing.withLock { !$0.obsolete.isEmpty } }
+
     /// Tables that are in no version and that nobody reads any more, each handed out once: the caller deletes their blobs
     /// when no manifest names them. Others that are still being read come with a later call.
     public func takeObsolete() -> [TableInfo] {
-        let free = state.withLock { state in
+        let free = editing.withLock { editing in
             var free: [Table] = []
             var kept: [Table] = []
-            while var table = state.obsolete.popLast() {
+            while var table = editing.obsolete.popLast() {
                 if isKnownUniquelyReferenced(&table) { free.append(table) } else { kept.append(table) }
             }
-            state.obsolete = kept
+            editing.obsolete = kept
             return free
         }
         for table in free { environment.drop(table) }
