@@ -80,6 +80,7 @@ let package = Package(
         tests("TablesTests", ["Tables", "Records", "Sealing", "BlobStorage", "Syscalls"]),
         tests("LogTests", ["Log", "Tables", "Records", "Sealing", "BlobStorage", "Syscalls"]),
         tests("FileSystemTests", ["FileSystem", "MetadataStore", "ChunkStore", "Records", "BlobStorage", "Syscalls"]),
+        tests("GoldenVolumeTests", ["FileSystem", "KeyManagement", "Sealing", "Syscalls"]),
         .target(name: "LinuxTesting", dependencies: ["Syscalls", "CSyscalls"], path: "Tests/LinuxTesting", swiftSettings: strict),
         tests("VolumeTests", ["FileSystem", "Log", "KeyManagement", "BlobStorage", "Sealing", "Syscalls"]),
         tests("FUSETests", ["FUSE", "Syscalls", "LinuxTesting"]),
