@@ -171,11 +171,9 @@ struct TableFileTests {
         wrong.smallest.name = []
         #expect(try makeTree(storage, wrong).verify(deep: true) { _ in }.damagedCount == 1)
         // Overlapping tables of one level.
-        let tree = Tables_makeEmptyTree(storage)
+        let tree = TablesTests.makeTree(storage)
         #expect(throws: Failure.self) { try tree.load(manifest: [info, info]) }
     }
-
-    private func Tables_makeEmptyTree(_ storage: TestStorage) -> TableTree { TablesTests.makeTree(storage) }
 
     @Test func largeValuesAndNames() throws {
         let storage = TestStorage()

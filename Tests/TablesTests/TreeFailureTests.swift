@@ -166,65 +166,84 @@ struct TreeFailureTests {
     /// vanish, wherever its record is at the moment.
     @Test func readersBesideEverything() throws {
         let storage = TestStorage()
-        let tree = makeTree(storage, cacheBytes: 32 << 10)
-        let keys = (0..<120).map { (number: Int) -> OwnedRecordKey in
-            OwnedRecordKey(kind: UInt8(1 + number % 5), first: UInt64(number % 4), second: UInt64(number))
-        }
-        func value(_ number: UInt64) -> [UInt8] {
-            let rest = [UInt8](repeating: UInt8(number & 255), count: 20)
-            return withUnsafeBytes(of: number) { Array($0) } + rest
-        }
-        for key in keys { tree.put(key, value(1)) }
-        let rounds: UInt64 = 400
-        let isOver = Atomic<Bool>(false)
-        let wrong = Atomic<Int>(0)
-        let readers = (0..<2).map { reader in
-            TestThread {
-                var random = SeededGenerator(seed: UInt64(reader))
-                var seen = [UInt64](repeating: 0, count: keys.count)
-                while !isOver.load(ordering: .acquiring) {
-                    let index = random.below(keys.count)
-                    var found: UInt64 = 0
-                    let isThere = try? keys[index].withKey { (key) throws(Failure) in
-                        try tree.get(key) { bytes in
-                            found = bytes.loadUnaligned(as: UInt64.self)
-                            if bytes.count != 28 || bytes[27] != UInt8(found & 255) { found = 0 }
-                        }
-                    }
-                    if isThere != true || found < seen[index] { wrong.wrappingAdd(1, ordering: .relaxed) }
-                    seen[index] = found
-                    var count = 0
-                    try? tree.scan(from: RecordKey(kind: 0, first: 0), to: RecordKey(kind: 9, first: 0)) { _, _ in
-                        count += 1
-                        return true
-                    }
-                    if count != keys.count { wrong.wrappingAdd(1, ordering: .relaxed) }
-                }
-            }
-        }
-        let background = TestThread {
-            do {
-                while !isOver.load(ordering: .acquiring) {
-                    try tree.flushFrozen()
-                    try tree.compactIfNeeded(thorough: true)
-                    for info in tree.takeObsolete() { try storage.deleteBlob(info.id) }
-                }
-            } catch {
-                wrong.wrappingAdd(1, ordering: .relaxed)
-            }
-        }
+        let counters = Counters(makeTree(storage, cacheBytes: 32 << 10))
+        let tree = counters.tree
+        for key in counters.keys { tree.put(key, Counters.value(1)) }
+        var threads = (0..<2).map { reader in TestThread { counters.read(seed: UInt64(reader)) } }
+        threads.append(TestThread { counters.maintain(storage) })
         var random = SeededGenerator(seed: 77)
-        for round in 2...rounds {
-            for _ in 0..<20 { tree.put(keys[random.below(keys.count)], value(round)) }
+        for round in 2...400 as ClosedRange<UInt64> {
+            for _ in 0..<20 { tree.put(counters.keys[random.below(counters.keys.count)], Counters.value(round)) }
             if round % 5 == 0, tree.backlog.frozenCount < 4 {
                 tree.discardChanges()
                 tree.freeze()
             }
         }
-        isOver.store(true, ordering: .releasing)
-        for thread in readers + [background] { thread.join() }
-        #expect(wrong.load(ordering: .relaxed) == 0)
+        counters.isOver.store(true, ordering: .releasing)
+        for thread in threads { thread.join() }
+        #expect(counters.wrong.load(ordering: .relaxed) == 0)
         #expect(tree._checkInvariants() == [])
         #expect(tree.verify(deep: true) { Issue.record("\($0)") }.damagedCount == 0)
+    }
+}
+
+/// Records that hold growing numbers, and what threads do with them.
+private final class Counters: Sendable {
+    let tree: TableTree
+    let keys: [OwnedRecordKey]
+    let isOver = Atomic<Bool>(false)
+    let wrong = Atomic<Int>(0)
+
+    init(_ tree: TableTree) {
+        self.tree = tree
+        keys = (0..<120).map { (number: Int) -> OwnedRecordKey in
+            OwnedRecordKey(kind: UInt8(1 + number % 5), first: UInt64(number % 4), second: UInt64(number))
+        }
+    }
+
+    static func value(_ number: UInt64) -> [UInt8] {
+        let rest = [UInt8](repeating: UInt8(number & 255), count: 20)
+        return withUnsafeBytes(of: number) { Array($0) } + rest
+    }
+
+    func read(seed: UInt64) {
+        var random = SeededGenerator(seed: seed)
+        var seen = [UInt64](repeating: 0, count: keys.count)
+        while !isOver.load(ordering: .acquiring) {
+            let index = random.below(keys.count)
+            let found = number(of: keys[index]) ?? 0
+            if found == 0 || found < seen[index] { wrong.wrappingAdd(1, ordering: .relaxed) }
+            seen[index] = found
+            var count = 0
+            try? tree.scan(from: RecordKey(kind: 0, first: 0), to: RecordKey(kind: 9, first: 0)) { _, _ in
+                count += 1
+                return true
+            }
+            if count != keys.count { wrong.wrappingAdd(1, ordering: .relaxed) }
+        }
+    }
+
+    /// Nil if it is not there, or not whole.
+    private func number(of key: OwnedRecordKey) -> UInt64? {
+        var found: UInt64?
+        _ = try? key.withKey { (key) throws(Failure) in
+            try tree.get(key) { bytes in
+                let number = bytes.loadUnaligned(as: UInt64.self)
+                if bytes.count == 28, bytes[27] == UInt8(number & 255) { found = number }
+            }
+        }
+        return found
+    }
+
+    func maintain(_ storage: TestStorage) {
+        do {
+            while !isOver.load(ordering: .acquiring) {
+                try tree.flushFrozen()
+                try tree.compactIfNeeded(thorough: true)
+                for info in tree.takeObsolete() { try storage.deleteBlob(info.id) }
+            }
+        } catch {
+            wrong.wrappingAdd(1, ordering: .relaxed)
+        }
     }
 }

@@ -146,7 +146,8 @@ public final class TableTree: Sendable {
     /// Puts and deletes what the batch says; deltas of live bytes are the caller's matter.
     public func apply(_ batch: RecordBatch) {
         let active = currentVersion().active
-        batch.forEach { Self.apply($0, to: active) }
+        let isWhole = BatchDecoder.decode(batch.bytes.readable) { Self.apply($0, to: active) }
+        precondition(isWhole, "a batch holds what it wrote")
     }
 
     /// The same for a batch's flat form, as a log gives it back. Fails with `.damaged` if it is none, or a value is too long;
