@@ -13,6 +13,8 @@ public protocol BlobStorage: AnyObject, Sendable {
     func deleteBlob(_ id: BlobID) throws(Failure)
     /// Cuts a blob that a dead writer left behind its last genuine byte.
     func truncateBlob(_ id: BlobID, to sizeBytes: UInt64) throws(Failure)
+    /// fdatasync(2) of a blob that a dead writer left behind: whatever it wrote is on stable storage.
+    func syncBlob(_ id: BlobID) throws(Failure)
     /// Makes durable that these blobs exist (their contents need `sync` of their own).
     func syncNames(of ids: [BlobID]) throws(Failure)
     /// Calls `visit` for every blob, in no order. For checks and for clearing what no checkpoint names.

@@ -12,6 +12,8 @@ public final class DirectoryStorage: BlobStorage {
     private let root: OwnedDescriptor
     /// Folders made by this process whose own entry in the root is not yet known to be durable.
     private let unsyncedFolders = Mutex<Set<String>>([])
+    /// Whether the root was synced by this process: a folder that was found may have been made by one that was killed.
+    private let hasSyncedRoot = Atomic<Bool>(false)
 
     /// Opens an existing directory. Writing is tried only when `readOnly` is false.
     public init(path: String, readOnly: Bool) throws(Failure) {
@@ -35,14 +37,15 @@ public final class DirectoryStorage: BlobStorage {
     public func createBlob(_ id: BlobID) throws(Failure) -> any WritableBlob {
         let path = Self.path(of: id)
         let flags = O_RDWR | O_CREAT | O_EXCL
-        do {
-            return FileBlob(try OwnedDescriptor.open(path, at: root, flags), name: "\(name)/\(path)")
-        } catch  where error == .noSuchFileOrDirectory {
-            try makeFolder(Self.folder(of: id))
-        } catch { throw failure("creating", path, error) }
-        do { return FileBlob(try OwnedDescriptor.open(path, at: root, flags), name: "\(name)/\(path)") } catch {
-            throw failure("creating", path, error)
+        // The folder may go again before it is used, with the last blob that another thread deletes in it.
+        for _ in 0..<8 {
+            do {
+                return FileBlob(try OwnedDescriptor.open(path, at: root, flags), name: "\(name)/\(path)")
+            } catch  where error == .noSuchFileOrDirectory {
+                try makeFolder(Self.folder(of: id))
+            } catch { throw failure("creating", path, error) }
         }
+        throw failure("creating", path, .noSuchFileOrDirectory)
     }
 
     private func makeFolder(_ folder: String) throws(Failure) {
@@ -71,6 +74,11 @@ public final class DirectoryStorage: BlobStorage {
         do { try OwnedDescriptor.open(path, at: root, O_WRONLY).truncate(to: sizeBytes) } catch { throw failure("truncating", path, error) }
     }
 
+    public func syncBlob(_ id: BlobID) throws(Failure) {
+        let path = Self.path(of: id)
+        do { try OwnedDescriptor.open(path, at: root, O_RDONLY).syncData() } catch { throw failure("fdatasync", path, error) }
+    }
+
     public func syncNames(of ids: [BlobID]) throws(Failure) {
         for folder in Set(ids.map(Self.folder)) {
             do { try OwnedDescriptor.open(folder, at: root, O_RDONLY | O_DIRECTORY).sync() } catch {
@@ -78,8 +86,9 @@ public final class DirectoryStorage: BlobStorage {
             }
         }
         let fresh = unsyncedFolders.withLock { $0 }
-        if fresh.isEmpty { return }
+        if fresh.isEmpty, hasSyncedRoot.load(ordering: .relaxed) { return }
         do { try root.sync() } catch { throw failure("syncing", ".", error) }
+        hasSyncedRoot.store(true, ordering: .relaxed)
         unsyncedFolders.withLock { $0.subtract(fresh) }
     }
 

@@ -29,6 +29,7 @@ public final class FaultyStorage: BlobStorage {
     private let base: any BlobStorage
     private let fault = Mutex<Fault?>(nil)
     private let calls = Atomic<Int>(0)
+    private let failures = Atomic<Int>(0)
 
     public init(_ base: any BlobStorage) { self.base = base }
 
@@ -39,6 +40,9 @@ public final class FaultyStorage: BlobStorage {
 
     /// Calls that could have failed so far, for enumerating all places of failure.
     public var callCount: Int { calls.load(ordering: .relaxed) }
+
+    /// Calls that were made to fail so far: none means that a test has been through all of them.
+    public var failureCount: Int { failures.load(ordering: .relaxed) }
 
     fileprivate func check(_ call: Call) throws(Failure) {
         calls.add(1, ordering: .relaxed)
@@ -52,7 +56,10 @@ public final class FaultyStorage: BlobStorage {
             if now.count != .max { fault?.count -= 1 }
             return now.failure
         }
-        if let failure { throw failure }
+        if let failure {
+            failures.add(1, ordering: .relaxed)
+            throw failure
+        }
     }
 
     public func createBlob(_ id: BlobID) throws(Failure) -> any WritableBlob {
@@ -73,6 +80,11 @@ public final class FaultyStorage: BlobStorage {
     public func truncateBlob(_ id: BlobID, to sizeBytes: UInt64) throws(Failure) {
         try check(.truncate)
         try base.truncateBlob(id, to: sizeBytes)
+    }
+
+    public func syncBlob(_ id: BlobID) throws(Failure) {
+        try check(.sync)
+        try base.syncBlob(id)
     }
 
     public func syncNames(of ids: [BlobID]) throws(Failure) {

@@ -4,18 +4,23 @@ public struct LogOptions: Sendable {
     public var segmentSizeBytes: UInt64 = 64 << 20
     /// Decrypted blocks of tables kept in memory.
     public var blockCacheBytes = 48 << 20
-    /// Records not yet in tables; beyond it they are written to one.
+    /// Records not yet in tables; beyond it they are written to one. Writers wait beyond four times as much.
     public var memoryTableBytes = 16 << 20
     /// Log after the last checkpoint; beyond it a new one is made, so that mounting after a crash stays quick.
     public var checkpointIntervalBytes: UInt64 = 512 << 20
     /// Changes are committed at the latest after this time.
     public var commitIntervalSeconds = 5.0
+    /// Data and commits that may be lost in a crash; a writer beyond it makes a commit itself.
+    public var maximumUnsyncedBytes: UInt64 = 128 << 20
     public var openSegments = 256
     /// Room kept for deletions and commits on a full disk: at most this, and at most a sixteenth of the storage.
     public var reserveBytes: UInt64 = 64 << 20
     /// A segment with a smaller part of live bytes is cleaned.
     public var cleaningThreshold = 0.6
-    /// Runs commits, checkpoints, compaction and cleaning in a thread of its own. Tests that enumerate states turn it off.
+    /// Goes back to an older checkpoint, or to the last commit before damage, where the newest state cannot be read. What was acknowledged
+    /// after it is lost then, so nobody does that without being asked to.
+    public var acceptsRollback = false
+    /// Runs commits, checkpoints, compaction and cleaning in threads of their own. Tests that enumerate states turn it off.
     public var hasHousekeeper = true
     /// The revision of the header that was opened; the head remembers it.
     public var headerRevision: UInt64 = 0

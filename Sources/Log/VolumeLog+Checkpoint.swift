@@ -6,33 +6,42 @@ public import Syscalls
 import Tables
 
 extension VolumeLog {
-    /// Begins writing: a new segment whose first commit is a checkpoint, and a head that names it. Only then do commits in it count, since nothing
-    /// in the log before leads here. The caller holds `commitLock`.
+    /// Begins writing, if that has not been done: a new segment whose first commit is a checkpoint, and a head that names it. Only then do
+    /// commits in it count, since nothing in the log before leads here. When it fails it can be called again. The caller holds
+    /// `commitLock`, and has captured nothing.
     func startSession() throws(Failure) {
-        if tail.hasStarted { return }
+        if hasSession.load(ordering: .relaxed) { return }
         if let failure = tail.failure { throw readOnly(failure) }
         reserve.take()
-        let facts = changes.withLock { segments.mapValues(\.facts) }
-        try tail.start()
-        guard let position = tail.position else { preconditionFailure("the tail has just been started") }
-        let start = LogPosition(segment: position.segment, blob: position.blob, offset: 0, frame: 0)
-        try writeCheckpoint(replayFrom: start, replayMark: mark, facts: facts, isClean: false)
+        let start: LogPosition
+        if let made = sessionStart { start = made } else { start = try tail.start() }
+        sessionStart = start
+        try writeCheckpoint(replayFrom: start, replayMark: mark, facts: changes.withLock { committedFacts() }, isClean: false)
+        hasSession.store(true, ordering: .releasing)
     }
 
-    /// Writes everything that is only in the log to tables and makes a checkpoint, so that mounting need not replay it. Commits and reads go
-    /// on meanwhile.
-    public func checkpoint() throws(Failure) { try maintenance.withLock { () throws(Failure) in try makeCheckpoint(isClean: false) } }
+    /// What the log says of the segments up to the last commit: without the deltas that will come with the next one. The caller
+    /// holds `changes`.
+    private func committedFacts() -> [UInt64: SegmentFacts] {
+        segments.mapValues { state in
+            var facts = state.facts
+            facts.liveBytes -= pendingLive[facts.number] ?? 0
+            return facts
+        }
+    }
 
-    /// The caller holds `maintenance`.
+    /// Writes everything that is only in the log to tables and makes a checkpoint, so that mounting need not replay it. Commits and
+    /// reads go on meanwhile.
+    public func checkpoint() throws(Failure) { try checkpointLock.withLock { () throws(Failure) in try makeCheckpoint(isClean: false) } }
+
+    /// The caller holds `checkpointLock`.
     func makeCheckpoint(isClean: Bool) throws(Failure) {
         var facts: [UInt64: SegmentFacts] = [:]
         var from: (position: LogPosition, mark: CommitMark)?
         try commitLock.withLock { () throws(Failure) in
             if let failure = tail.failure { throw readOnly(failure) }
-            if !tail.hasStarted {
-                if !hasChanges { return }
-                try startSession()
-            }
+            if !hasSession.load(ordering: .relaxed), !hasChanges { return }
+            try startSession()
             facts = capture(freezing: true)
             try writeBody()
             guard let position = tail.commitEnd else { preconditionFailure("a session starts with a commit") }
@@ -61,7 +70,7 @@ extension VolumeLog {
     ) throws(Failure) {
         let (kept, dropped, next) = changes.withLock { sortSegments(facts, replayFrom: replayFrom.segment) }
         // In this order: a table that becomes obsolete in between is still named by this manifest.
-        let goneTables = tree.takeObsolete()
+        retiredTables += tree.takeObsolete().map(\.id)
         let tables = tree.tables
         let manifest = Manifest(
             replayFrom: replayFrom, replayMark: replayMark, tables: tables, segments: kept, nextSegment: next, history: history)
@@ -79,11 +88,12 @@ extension VolumeLog {
             for segment in dropped { segments[segment.number] = nil }
         }
         for segment in dropped { cache.remove(segment.number) }
-        obsolete.append(dropped.map(\.blob) + goneTables.map(\.id))
+        obsolete.append(dropped.map(\.blob) + retiredTables)
+        retiredTables = []
     }
 
-    /// What a manifest names: live bytes as of the facts' capture. A segment without live bytes then, from before the replayed log, and with no
-    /// chunk that a batch may still come to name, is dropped.
+    /// What a manifest names: live bytes as of the facts' capture. A segment without live bytes then, from before the replayed log,
+    /// and with no chunk that a batch may still come to name, is dropped.
     private func sortSegments(
         _ facts: [UInt64: SegmentFacts], replayFrom: UInt64
     ) -> (kept: [SegmentFacts], dropped: [SegmentFacts], next: UInt64) {
@@ -103,8 +113,9 @@ extension VolumeLog {
             if headFile == nil { headFile = try storage.openSmallFile(HeadFile.name(writer: writer)) }
             guard let headFile else { return }
             let new = Head(
-                sequence: (head?.sequence ?? 0) + 1, checkpoint: checkpoint, mark: mark, headerRevision: options.headerRevision, isClean: isClean)
-            try HeadFile.write(new, to: headFile, writer: writer, keys: keys, salt: .random())
+                sequence: (head?.sequence ?? 0) + 1, checkpoint: checkpoint, mark: mark, headerRevision: options.headerRevision,
+                isClean: isClean)
+            try HeadFile.write(new, to: headFile, writer: writer, keys: keys, salt: .makeRandom())
             head = new
         } catch {
             tail.poison(error)
@@ -112,7 +123,8 @@ extension VolumeLog {
         }
     }
 
-    /// Deletes what neither of the two newest checkpoints names. A failure leaves garbage, which the next session clears away.
+    /// Deletes what neither of the two newest checkpoints names: what the one before the newest dropped. A failure leaves garbage,
+    /// which the next session clears away.
     private func deleteObsolete() {
         let gone: [BlobID] = commitLock.withLock {
             // The last list is of blobs that the checkpoint before the newest still names.
@@ -122,9 +134,9 @@ extension VolumeLog {
             return ready
         }
         for id in gone {
-            do { try storage.deleteBlob(id) } catch where error.kind == .missing {
+            do { try storage.deleteBlob(id) } catch  where error.kind == .missing {
                 continue
-            } catch { options.report("cannot delete a blob that is no longer needed: \(error)") }
+            } catch { report("cannot delete a blob that is no longer needed: \(error)") }
         }
         if !gone.isEmpty { roomMayBeBack() }
     }
@@ -136,12 +148,24 @@ extension VolumeLog {
 
     func releaseReserve() -> Bool {
         changes.withLock { isFull = true }
+        cleaner.kick()
         return reserve.release()
+    }
+
+    /// A write found no room: empty segments are to go now.
+    func wantRoom() {
+        changes.withLock { isShortOfRoom = true }
+        cleaner.kick()
     }
 
     /// Takes the reserve again where there is room for it, and lets writers go on.
     func roomMayBeBack() {
-        guard changes.withLock({ isFull }) else { return }
-        if reserve.take() { changes.withLock { isFull = false } }
+        guard changes.withLock({ isFull || isShortOfRoom }) else { return }
+        if reserve.take() {
+            changes.withLock {
+                isFull = false
+                isShortOfRoom = false
+            }
+        }
     }
 }

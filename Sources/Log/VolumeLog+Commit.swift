@@ -6,15 +6,25 @@ import Syscalls
 import Tables
 
 extension VolumeLog {
-    /// Writes what was applied since the last commit as one more, and puts it on stable storage. The caller holds `commitLock`.
-    func commit() throws(Failure) {
+    /// Writes what was applied since the last commit as one more, and puts it on stable storage. The caller holds `commitLock`. With
+    /// `always`, frames of data that no change names yet get a commit too.
+    func commit(always: Bool = false) throws(Failure) {
         if let failure = tail.failure { throw readOnly(failure) }
+        // Before anything is captured: a session's first checkpoint counts live bytes as of the last commit.
+        if hasChanges { try startSession() }
         capture(freezing: false)
-        try writeBody()
+        try writeBody(always: always)
     }
 
-    /// Takes the changes since the last capture into `body`. The caller holds `commitLock`. With `freezing`, the memory table becomes a frozen
-    /// one at this very point, and the facts of all segments as of this point are returned.
+    /// For a writer that is faster than the background: at most so much is ever unsynced.
+    func limitUnsynced() throws(Failure) {
+        try commitLock.withLock { () throws(Failure) in
+            if tail.pendingBytes > options.maximumUnsyncedBytes { try commit(always: true) }
+        }
+    }
+
+    /// Takes the changes since the last capture into `body`. The caller holds `commitLock`. With `freezing`, the memory table
+    /// becomes a frozen one at this very point, and the facts of all segments as of this point are returned.
     @discardableResult
     func capture(freezing: Bool) -> [UInt64: SegmentFacts] {
         changes.withLock {
@@ -35,11 +45,12 @@ extension VolumeLog {
     }
 
     /// Writes the captured changes. If there is no room they stay captured and go out with the next commit.
-    func writeBody() throws(Failure) {
-        if bodyHasContent {
-            if !tail.hasStarted { try startSession() }
+    func writeBody(always: Bool = false) throws(Failure) {
+        if bodyHasContent || always {
+            precondition(hasSession.load(ordering: .relaxed), "no commit counts before the session's first checkpoint")
             _ = try writeCommit(.changes, body.readable)
-            body.reset()
+            // A large commit's memory is not kept.
+            if body.capacityBytes > 4 << 20 { body = ByteWriter(capacityBytes: 64 << 10) } else { body.reset() }
             bodyHasContent = false
             try syncTail()
         }
@@ -50,6 +61,7 @@ extension VolumeLog {
         try tail.sync()
         changes.withLock {
             durableMark = mark
+            lastCommitSeconds = Clock.seconds()
             counters.commits += 1
         }
     }
@@ -77,20 +89,21 @@ extension VolumeLog {
         var at = 0
         for index in 0..<partCount {
             let count = headers[index].payloadSizeBytes
-            try tail.writeCommitFrame(headers[index], UnsafeRawBufferPointer(rebasing: body[at..<at + count]), at: place.reservations[index])
+            try tail.seal(headers[index], UnsafeRawBufferPointer(rebasing: body[at..<at + count]), at: place.reservations[index])
             at += count
         }
         var final = ByteWriter(capacityBytes: CommitHead.sizeBytes + rest)
         head.encode(into: &final)
         final.append(UnsafeRawBufferPointer(rebasing: body[at...]))
-        try tail.writeCommitFrame(headers[partCount], final.readable, at: place.reservations[partCount])
+        try tail.seal(headers[partCount], final.readable, at: place.reservations[partCount])
         mark = CommitMark(generation: generation, digest: head.digest(body: body))
         return place.start
     }
 
     private func commitHeader(_ kind: FrameKind, _ size: Int, _ generation: UInt64) -> FrameHeader {
         FrameHeader(
-            kind: kind, blockSizeLog2: size > 1 << Int(FrameHeader.dataBlockSizeLog2) ? FrameHeader.commitBlockSizeLog2 : FrameHeader.dataBlockSizeLog2,
+            kind: kind,
+            blockSizeLog2: size > 1 << Int(FrameHeader.dataBlockSizeLog2) ? FrameHeader.commitBlockSizeLog2 : FrameHeader.dataBlockSizeLog2,
             payloadSizeBytes: size, first: generation)
     }
 }

@@ -21,11 +21,12 @@ extension VolumeLog {
     public static func create(
         _ storage: any BlobStorage, keys: KeyHierarchy, headerDigest: Digest32, options: LogOptions
     ) throws(Failure) -> VolumeLog {
-        let tree = makeTree(storage, keys, options)
-        let state = RecoveredState(tree: tree, mark: .none, head: nil, history: [], segments: [:], nextSegment: 1)
+        let strays = Strays()
+        let tree = makeTree(storage, keys, options, strays)
+        let state = RecoveredState(strays: strays, tree: tree, mark: .none, head: nil, history: [], segments: [:], nextSegment: 1)
         let log = VolumeLog(storage: storage, keys: keys, headerDigest: headerDigest, options: options, recovered: state)
         try log.commitLock.withLock { () throws(Failure) in try log.startSession() }
-        log.startHousekeeper()
+        log.startHousekeepers()
         return log
     }
 
@@ -42,40 +43,55 @@ extension VolumeLog {
         try judge(history)
         let log = VolumeLog(storage: storage, keys: keys, headerDigest: headerDigest, options: options, recovered: state)
         if options.isReadOnly { return log }
-        if state.hasReplayedChanges {
-            // What was replayed goes into tables now: the log it came from is never appended to.
-            log.tree.freeze()
-            _ = try log.tree.flushFrozen()
-            try log.commitLock.withLock { () throws(Failure) in try log.startSession() }
-            if let torn = state.tornTail { try storage.truncateBlob(torn.blob, to: torn.offset) }
-        }
-        if !history.isClean { try log.clearStrays() }
-        log.startHousekeeper()
+        log.tornTail = state.tornTail
+        if state.hasReplayedChanges { try log.beginAfterReplay(state) }
+        log.startHousekeepers()
         return log
     }
 
-    private func startHousekeeper() {
-        guard options.hasHousekeeper, !options.isReadOnly else { return }
-        let housekeeper = Housekeeper()
-        self.housekeeper = housekeeper
-        housekeeper.start(self)
+    /// What was replayed goes into tables now: the log it came from is never appended to.
+    private func beginAfterReplay(_ state: RecoveredState) throws(Failure) {
+        // A writer that was killed may have left it to the kernel; what is built on it must not outlast it.
+        try storage.syncNames(of: state.unsyncedSegments)
+        for id in state.unsyncedSegments { try storage.syncBlob(id) }
+        try reserve.clear()
+        tree.freeze()
+        _ = try tree.flushFrozen()
+        try commitLock.withLock { () throws(Failure) in try startSession() }
     }
 
-    private static func makeTree(_ storage: any BlobStorage, _ keys: KeyHierarchy, _ options: LogOptions) -> TableTree {
-        TableTree(storage: storage, keys: keys, cache: BlockCache(capacityBytes: options.blockCacheBytes), makeID: { .random() })
+    private static func makeTree(
+        _ storage: any BlobStorage, _ keys: KeyHierarchy, _ options: LogOptions, _ strays: Strays
+    ) -> TableTree {
+        TableTree(storage: storage, keys: keys, cache: BlockCache(capacityBytes: options.blockCacheBytes)) {
+            let id = BlobID.makeRandom()
+            strays.didMake(id)
+            return id
+        }
     }
 
     // MARK: Recovery
 
+    /// From the newest head. An older one is taken only if that was asked for: the newest says that there was more.
     private static func recover(_ storage: any BlobStorage, _ keys: KeyHierarchy, _ options: LogOptions) throws(Failure) -> RecoveredState {
         let heads = try HeadFile.read(storage, writer: 0, keys: keys)
-        guard let head = heads.first else {
+        guard let newest = heads.first else {
             throw Failure(
                 .damaged, "no head of this volume authenticates", object: "\(storage.name)/\(HeadFile.name(writer: 0))",
                 hint: "restore this file from a backup of the same volume")
         }
+        do { return try recover(from: newest, storage, keys, options) } catch {
+            guard options.acceptsRollback, error.kind == .damaged, heads.count > 1 else { throw error }
+            return try recover(from: heads[1], storage, keys, options)
+        }
+    }
+
+    private static func recover(
+        from head: Head, _ storage: any BlobStorage, _ keys: KeyHierarchy, _ options: LogOptions
+    ) throws(Failure) -> RecoveredState {
         let manifest = try readCheckpoint(head, storage, keys)
-        let tree = makeTree(storage, keys, options)
+        let strays = Strays(named: manifest.blobs.union([head.checkpoint.blob]))
+        let tree = makeTree(storage, keys, options, strays)
         try tree.load(manifest: manifest.tables)
         var segments = Dictionary(manifest.segments.map { ($0.number, $0) }) { $1 }
         let batch = RecordBatch()
@@ -98,13 +114,20 @@ extension VolumeLog {
                 .damaged, "the log ends before the checkpoint that the head names", object: storage.name,
                 hint: "restore the segments of this volume from a backup")
         }
+        if replay.isDamaged, !options.acceptsRollback {
+            throw Failure(
+                .damaged, "commits that were acknowledged do not authenticate, from byte \(replay.end.offset) on",
+                object: "\(storage.name): segment \(replay.end.blob)",
+                hint: "restore this blob from a backup, or give up what follows and open the volume with --accept-rollback")
+        }
         // What was replayed is in the log: it need not be committed again.
         tree.discardChanges()
-        return finish(replay, head, manifest, tree, segments)
+        strays.name(replay.segments.map(\.blob))
+        return finish(replay, head, manifest, tree, strays, segments)
     }
 
     private static func finish(
-        _ replay: LogReplay, _ head: Head, _ manifest: Manifest, _ tree: TableTree, _ facts: [UInt64: SegmentFacts]
+        _ replay: LogReplay, _ head: Head, _ manifest: Manifest, _ tree: TableTree, _ strays: Strays, _ facts: [UInt64: SegmentFacts]
     ) -> RecoveredState {
         var segments = facts
         var next = manifest.nextSegment
@@ -115,10 +138,11 @@ extension VolumeLog {
         }
         // Live bytes of segments that the manifest had dropped already: gone, and rightly so.
         segments = segments.filter { $0.value.blob != BlobID(high: 0, low: 0) }
+        let isClean = head.isClean && replay.mark == head.mark
         return RecoveredState(
-            tree: tree, mark: replay.mark, head: head, history: manifest.history + [head.mark], segments: segments, nextSegment: next,
-            replayed: replay.marks, hasReplayedChanges: replay.hasChanges, tornTail: replay.end,
-            isClean: head.isClean && replay.mark == head.mark)
+            strays: strays, tree: tree, mark: replay.mark, head: head, history: manifest.history + [head.mark], segments: segments,
+            nextSegment: next, replayed: replay.marks, hasReplayedChanges: replay.hasChanges,
+            unsyncedSegments: replay.segments.map(\.blob), tornTail: isClean ? nil : replay.end, isClean: isClean)
     }
 
     /// Reads the checkpoint's commit where the head says that it is.
@@ -126,8 +150,10 @@ extension VolumeLog {
         let id = head.checkpoint.blob
         let object = "\(storage.name): segment \(id)"
         let blob: any ReadableBlob
-        do { blob = try storage.openBlob(id) } catch where error.kind == .missing {
-            throw Failure(.damaged, "holds the newest checkpoint and is missing", object: object, hint: "restore it from a backup, or wait until it is synced")
+        do { blob = try storage.openBlob(id) } catch  where error.kind == .missing {
+            throw Failure(
+                .damaged, "holds the newest checkpoint and is missing", object: object,
+                hint: "restore it from a backup, or wait until it is synced")
         }
         let reader = SegmentReader(blobID: id, blob: blob, cipher: keys.cipher(for: .segment, high: id.high, low: id.low))
         var body: [UInt8] = []
@@ -151,35 +177,14 @@ extension VolumeLog {
     private static func manifest(_ payload: [UInt8], _ parts: [UInt8], expecting mark: CommitMark) -> Manifest? {
         payload.withUnsafeBytes { bytes in
             var reader = ByteReader(bytes)
-            guard let head = CommitHead(decoding: &reader), head.content == .checkpoint, let rest = reader.readBytes(reader.remaining) else { return nil }
+            guard let head = CommitHead(decoding: &reader), head.content == .checkpoint, let rest = reader.readBytes(reader.remaining)
+            else { return nil }
             let body = parts + Array(rest)
             return body.withUnsafeBytes { body in
                 guard head.generation == mark.generation, head.digest(body: body) == mark.digest else { return nil }
                 return Manifest(decoding: body)
             }
         }
-    }
-
-    // MARK: Strays
-
-    /// Deletes blobs that a session left behind which did not close: made but never named by a checkpoint. Blobs of this session and of the two
-    /// newest checkpoints stay.
-    private func clearStrays() throws(Failure) {
-        var known = Set(changes.withLock { segments.values.map(\.facts.blob) })
-        known.formUnion(tree.tables.map(\.id))
-        for head in try HeadFile.read(storage, writer: writer, keys: keys) {
-            guard let manifest = try? Self.readCheckpoint(head, storage, keys) else {
-                // Without knowing what it names nothing can be told to be a stray.
-                return
-            }
-            known.formUnion(manifest.segments.map(\.blob))
-            known.formUnion(manifest.tables.map(\.id))
-            known.insert(head.checkpoint.blob)
-            known.insert(manifest.replayFrom.blob)
-        }
-        var strays: [BlobID] = []
-        try storage.listBlobs { (id) throws(Failure) in if !known.contains(id) { strays.append(id) } }
-        for id in strays { try storage.deleteBlob(id) }
     }
 }
 

@@ -1,6 +1,7 @@
 import BlobStorage
 public import Records
 import Sealing
+import Synchronization
 public import Syscalls
 import SystemPackage
 
@@ -11,12 +12,20 @@ extension VolumeLog {
             defer { nextSegment += 1 }
             return nextSegment
         }
-        let id = BlobID.random()
+        let id = BlobID.makeRandom()
+        strays.didMake(id)
         let blob = try storage.createBlob(id)
         let cipher = keys.cipher(for: .segment, high: id.high, low: id.low)
         changes.withLock { segments[number] = SegmentState(facts: SegmentFacts(number: number, blob: id), isActive: true) }
         cache.insert(number, SegmentReader(blobID: id, blob: blob, cipher: cipher))
         return ActiveSegment(number: number, blobID: id, blob: blob, cipher: cipher)
+    }
+
+    /// A segment that could not be begun: its blob would only take room.
+    func discardSegment(_ segment: ActiveSegment) {
+        changes.withLock { segments[segment.number] = nil }
+        cache.remove(segment.number)
+        do { try storage.deleteBlob(segment.blobID) } catch { report("cannot delete an empty segment: \(error)") }
     }
 
     /// Names the newest commit that is known to be durable, for repair.
@@ -34,25 +43,49 @@ extension VolumeLog {
             segments[closed.number]?.isActive = false
         }
         // Room that was taken beyond the closing frame goes back; failing to do so wastes it, no more.
-        do { try closed.blob.truncate(to: end) } catch { options.report("cannot trim a closed segment: \(error)") }
+        do { try closed.blob.truncate(to: end) } catch { report("cannot trim a closed segment: \(error)") }
     }
 
     /// Seals and writes a run of file data.
     public func writeChunk(_ data: UnsafeRawBufferPointer, inode: UInt64, fileOffset: UInt64) throws(Failure) -> ChunkLocation {
         precondition(data.count > 0 && data.count <= ChunkLocation.maximumSizeBytes)
         if options.isReadOnly { throw Failure(.readOnly, "the volume is open for reading only", object: storage.name) }
-        if !tail.hasStarted { try commitLock.withLock { () throws(Failure) in try startSession() } }
+        if !hasSession.load(ordering: .acquiring) { try commitLock.withLock { () throws(Failure) in try startSession() } }
         let header = FrameHeader(
             kind: .chunk, blockSizeLog2: FrameHeader.dataBlockSizeLog2, payloadSizeBytes: data.count, first: inode, second: fileOffset)
-        let place: LogTail.Reservation
-        do { place = try tail.write(header, data) } catch {
-            throw error.kind == .noSpace || tail.failure == nil ? error : readOnly(error)
-        }
+        let place = try writeFrame(header, data)
         changes.withLock { segments[place.segment.number]?.unclaimedBytes += Int64(data.count) }
-        if place.unsyncedBytes > 32 << 20 { housekeeper?.kick() }
-        return ChunkLocation(
+        let chunk = ChunkLocation(
             segment: place.segment.number, frameOffset: UInt32(place.offset), frame: place.frame, sizeBytes: UInt32(data.count),
             blockSizeLog2: header.blockSizeLog2)
+        if place.unsyncedBytes > options.maximumUnsyncedBytes {
+            do throws(Failure) { try limitUnsynced() } catch {
+                abandonChunk(chunk)
+                throw error
+            }
+        } else if place.unsyncedBytes > Self.backgroundSyncBytes,
+            place.unsyncedBytes >> 20 != (place.unsyncedBytes - UInt64(header.frameSizeBytes)) >> 20
+        {
+            // Once for each MiB is enough.
+            committer.kick()
+        }
+        return chunk
+    }
+
+    /// Beyond this the background commits without being asked.
+    static let backgroundSyncBytes: UInt64 = 32 << 20
+
+    private func writeFrame(_ header: FrameHeader, _ data: UnsafeRawBufferPointer) throws(Failure) -> LogTail.Reservation {
+        do throws(Failure) {
+            do { return try tail.write(header, data) } catch {
+                // The cleaner makes room by writing: it may use what is kept for that.
+                guard error.kind == .noSpace, tail.failure == nil, isMovingThread, releaseReserve() else { throw error }
+                return try tail.write(header, data)
+            }
+        } catch {
+            if error.kind == .noSpace { wantRoom() }
+            throw error.kind == .noSpace || tail.failure == nil ? error : readOnly(error)
+        }
     }
 
     /// A written chunk that no batch will name.
@@ -62,7 +95,9 @@ extension VolumeLog {
 
     /// Reads and opens `output.count` bytes from `offset` of a chunk.
     public func readChunk(_ chunk: ChunkLocation, from offset: Int, into output: UnsafeMutableRawBufferPointer) throws(Failure) {
-        guard offset >= 0, offset + output.count <= Int(chunk.sizeBytes), (12...16).contains(chunk.blockSizeLog2) else {
+        guard offset >= 0, offset + output.count <= Int(chunk.sizeBytes), chunk.sizeBytes <= ChunkLocation.maximumSizeBytes,
+            (12...16).contains(chunk.blockSizeLog2)
+        else {
             throw Failure(.damaged, "an extent points beyond its chunk", object: "segment \(chunk.segment)")
         }
         if output.isEmpty { return }
@@ -125,7 +160,7 @@ extension VolumeLog {
                 throw Failure(.missing, "is no longer part of the volume", object: "segment \(number)")
             }
             let blob: any ReadableBlob
-            do throws(Failure) { blob = try storage.openBlob(id) } catch where error.kind == .missing {
+            do throws(Failure) { blob = try storage.openBlob(id) } catch  where error.kind == .missing {
                 // Deleted by the cleaner between the look-up and here, or gone: the caller looks the extent up again, which tells.
                 throw Failure(.missing, "is missing from the storage", object: "\(storage.name): segment \(id)", cause: .ioError)
             }

@@ -13,8 +13,11 @@ import Tables
 /// - A commit covers exactly the batches applied before it was captured.
 /// - No blob is deleted that one of the two newest checkpoints names.
 ///
-/// Thread-safe. Locks, in the order they may be taken: `maintenance` (one checkpoint, cleaning or compaction at a time), `commitLock`
-/// (one commit at a time, held over its I/O), the tail's monitor, `changes` (the memory table's single writer; microseconds).
+/// Thread-safe. Locks, in the order they may be taken: `cleaning` (one round of cleaning at a time), the file system's own (an inode's),
+/// `checkpointLock` (one checkpoint at a time, held over its I/O), `commitLock` (one commit at a time, held over its I/O), the tail's
+/// monitor, `changes` (the memory table's single writer; microseconds). A caller may hold the file system's locks; so nothing that holds
+/// one of the locks after them calls the file system. Whoever finds that too much is waiting to be written does that work itself rather
+/// than wait for a thread of the background, which may be waiting for a lock that the caller holds.
 public final class VolumeLog: @unchecked Sendable {
     // @unchecked: each group of variables names the lock that guards it.
     let storage: any BlobStorage
@@ -35,7 +38,10 @@ public final class VolumeLog: @unchecked Sendable {
     var segments: [UInt64: SegmentState] = [:]
     var nextSegment: UInt64 = 1
     var pendingLive: [UInt64: Int64] = [:]
+    /// The reserve had to be given back: what makes the volume larger is refused.
     var isFull = false
+    /// A write found no room: what is garbage is wanted at once.
+    var isShortOfRoom = false
     var counters = LogStatistics()
 
     /// Guards the variables below, up to the next mark.
@@ -45,24 +51,44 @@ public final class VolumeLog: @unchecked Sendable {
     var bodySequence: UInt64 = 0
     var bodyHasContent = false
     var mark: CommitMark
+    /// The newest commit on stable storage. Changed with `changes` held too, so either lock is enough for reading.
     var durableMark: CommitMark
+    var lastCommitSeconds = Clock.seconds()
+    /// Commits that a caller waited for since the last one that nobody asked for.
     var recentCommits = 0
+    /// The session's first segment, while no head names it.
+    var sessionStart: LogPosition?
     var head: Head?
     var headFile: (any WritableBlob)?
     var history: [CommitMark]
+    /// Tables that are gone and that the next manifest will not name.
+    var retiredTables: [BlobID] = []
     /// Blobs that no longer count, by how many checkpoints ago that was.
     var obsolete: [[BlobID]] = []
     var checkpointBytes: UInt64 = 0
     /// Ends here.
 
-    /// Guards the cleaner's state.
-    let maintenance = Monitor()
+    let checkpointLock = Monitor()
+
+    /// Guards the cleaner's state below.
+    let cleaning = Monitor()
     var lastDropSeconds = 0.0
+    let strays: Strays
+    /// Where the log of a session ended that did not close.
+    var tornTail: LogPosition?
+    /// Ends here.
+
     let durableSequence = Atomic<UInt64>(0)
+    /// Whether a head names a checkpoint of this session: only then do commits count.
+    let hasSession = Atomic<Bool>(false)
+    /// The thread that is moving data for the cleaner, as a number; 0 if none is.
+    let movingThread = Atomic<UInt>(0)
+    let lastReport = Mutex<(text: String, seconds: Double)>(("", 0))
     /// Moves what is live of a chunk; set by the file system. See `Cleaner`.
     let relocator = Mutex<Relocator?>(nil)
     let reserve: Reserve
-    var housekeeper: Housekeeper?
+    let committer = Housekeeper(name: "efs-log") { log, wish in log.commitRound(wish) }
+    let cleaner = Housekeeper(name: "efs-clean") { log, wish in log.cleaningRound(wish) }
 
     init(
         storage: any BlobStorage, keys: KeyHierarchy, headerDigest: Digest32, options: LogOptions, recovered: RecoveredState
@@ -71,7 +97,7 @@ public final class VolumeLog: @unchecked Sendable {
         self.keys = keys
         self.headerDigest = headerDigest
         self.options = options
-        session = .random()
+        session = .makeRandom()
         tree = recovered.tree
         cache = SegmentCache(limit: options.openSegments)
         reserve = Reserve(storage: storage, options: options)
@@ -81,7 +107,14 @@ public final class VolumeLog: @unchecked Sendable {
         history = recovered.history
         segments = recovered.segments.mapValues { SegmentState(facts: $0) }
         nextSegment = recovered.nextSegment
+        strays = recovered.strays
         tail = makeTail()
+    }
+
+    deinit {
+        // Dropped without `close`, as after a crash: the threads end, and write nothing more.
+        committer.dismiss()
+        cleaner.dismiss()
     }
 
     /// A segment as it changes in memory.
@@ -99,11 +132,13 @@ public final class VolumeLog: @unchecked Sendable {
         var configuration = LogTail.Configuration()
         configuration.segmentSizeBytes = options.segmentSizeBytes
         return LogTail(
-            storage: storage, keys: keys, pool: pool, configuration: configuration,
-            makeSegment: { [unowned self] () throws(Failure) in try makeSegment() },
-            openingFacts: { [unowned self] in opening(of: $0) },
-            didClose: { [unowned self] in didClose($0, next: $1) },
-            releaseReserve: { [unowned self] in releaseReserve() })
+            storage: storage, pool: pool, configuration: configuration,
+            actions: LogTail.Actions(
+                makeSegment: { [unowned self] () throws(Failure) in try makeSegment() },
+                discardSegment: { [unowned self] in discardSegment($0) },
+                openingFacts: { [unowned self] in opening(of: $0) },
+                didClose: { [unowned self] in didClose($0, next: $1) },
+                releaseReserve: { [unowned self] in releaseReserve() }))
     }
 
     // MARK: What callers see
@@ -111,31 +146,48 @@ public final class VolumeLog: @unchecked Sendable {
     /// The newest commit that is on stable storage.
     public var durable: CommitMark { commitLock.withLock { durableMark } }
 
-    /// Makes the batch visible to all readers and gives the token that `durable` takes. Refuses batches that need more room when the storage
-    /// is full, so that deletions still find some.
+    /// Makes the batch visible to all readers and gives the token that `durable` takes. Refuses batches that need more room when
+    /// the storage is full, so that deletions still find some.
     public func apply(_ batch: RecordBatch) throws(Failure) -> UInt64 {
         if let failure = tail.failure { throw readOnly(failure) }
         if options.isReadOnly { throw Failure(.readOnly, "the volume is open for reading only", object: storage.name) }
-        let token = try changes.withLock { () throws(Failure) -> UInt64 in
+        try limitMemory(before: batch)
+        return try changes.withLock { () throws(Failure) -> UInt64 in
             if isFull, batch.needsRoom { throw Failure(.noSpace, "the storage is full", object: storage.name, cause: .noSpace) }
             tree.apply(batch)
             batch.forEach { if case .liveBytes(let segment, let delta) = $0 { addLive(segment, delta) } }
             sequence += 1
             return sequence
         }
-        if tree.activeSizeBytes > options.memoryTableBytes { housekeeper?.kick() }
-        return token
+    }
+
+    /// Has the memory table written when it is large. Changes that come faster than the background writes them are made to wait for
+    /// it: their thread writes the table itself.
+    private func limitMemory(before batch: RecordBatch) throws(Failure) {
+        let size = tree.activeSizeBytes
+        if size <= options.memoryTableBytes { return }
+        committer.kick()
+        if size <= options.memoryTableBytes * 4 { return }
+        do {
+            try checkpointLock.withLock { () throws(Failure) in
+                if tree.activeSizeBytes > options.memoryTableBytes * 4 { try makeCheckpoint(isClean: false) }
+            }
+        } catch {
+            // On a full storage deletions go on, so that there is room again.
+            if tail.failure != nil || batch.needsRoom { throw error }
+        }
     }
 
     /// Returns when everything up to `token` is on stable storage; callers at one time share a commit.
     public func durable(_ token: UInt64) throws(Failure) {
         if durableSequence.load(ordering: .acquiring) >= token { return }
-        try commitLock.withLock { () throws(Failure) in
-            if durableSequence.load(ordering: .acquiring) >= token { return }
+        let areMany = try commitLock.withLock { () throws(Failure) -> Bool in
+            if durableSequence.load(ordering: .acquiring) >= token { return false }
             try commit()
             recentCommits += 1
+            return recentCommits > 8
         }
-        if recentCommits > 8 { housekeeper?.kickForZeros() }
+        if areMany, tail.wantsZeros(Self.zerosAheadBytes) { committer.kickForZeros() }
     }
 
     public func currentToken() -> UInt64 { changes.withLock { sequence } }
@@ -179,6 +231,8 @@ public final class VolumeLog: @unchecked Sendable {
         if delta > 0 { segments[segment]!.unclaimedBytes -= min(delta, segments[segment]!.unclaimedBytes) }
     }
 
+    static let zerosAheadBytes: UInt64 = 1 << 20
+
     func readOnly(_ cause: Failure) -> Failure {
         Failure(
             .readOnly, "the volume is read-only since its storage failed (\(cause))", object: storage.name,
@@ -206,7 +260,9 @@ extension RecordBatch {
 
 extension BlobID {
     /// 128 bits from the operating system.
-    static func random() -> BlobID {
-        SecretBytes.random(count: 16).withUnsafeBytes { BlobID(high: $0.load(as: UInt64.self), low: $0.load(fromByteOffset: 8, as: UInt64.self)) }
+    static func makeRandom() -> BlobID {
+        SecretBytes.random(count: 16).withUnsafeBytes {
+            BlobID(high: $0.load(as: UInt64.self), low: $0.load(fromByteOffset: 8, as: UInt64.self))
+        }
     }
 }

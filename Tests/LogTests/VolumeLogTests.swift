@@ -49,7 +49,7 @@ import Testing
         let log = try createLog(storage)
         let chunk = try log.writeChunk([UInt8](repeating: 7, count: 5000))
         let id = try #require(log.segments[chunk.segment]?.facts.blob)
-        let blob = try storage.openBlob(id) as! any WritableBlob
+        let blob = try #require(try storage.openBlob(id) as? any WritableBlob)
         for at in [40, 4000, 4136, 4151, 4152, 5000, 40 + 5000 + 31] {
             var byte: [UInt8] = [0]
             let place = UInt64(chunk.frameOffset) + UInt64(at)

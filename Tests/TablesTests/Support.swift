@@ -35,6 +35,8 @@ final class TestStorage: BlobStorage {
     }
 
     func truncateBlob(_ id: BlobID, to sizeBytes: UInt64) throws(Failure) { throw Failure(.readOnly, "not here") }
+    func syncBlob(_ id: BlobID) throws(Failure) { _ = try openBlob(id) }
+
     func syncNames(of ids: [BlobID]) throws(Failure) { syncedNames.withLock { $0.formUnion(ids) } }
 
     func listBlobs(_ visit: (BlobID) throws(Failure) -> Void) throws(Failure) {

@@ -36,6 +36,8 @@ public final class Volume: Sendable {
         self.freshness = freshness
     }
 
+    deinit { log.abandon() }
+
     /// Puts everything on stable storage.
     public func sync() throws(Failure) { try log.durable(log.currentToken()) }
 
@@ -76,16 +78,27 @@ extension Volume {
         let log = try VolumeLog.open(storage, keys: keys, headerDigest: header.digest, options: logOptions) { (history) throws(Failure) in
             try freshness.judge(history)
         }
-        let fileSystem = try makeFileSystem(log, keys, storage, options)
+        do throws(Failure) {
+            let fileSystem = try makeFileSystem(log, keys, storage, options)
+            attachCleaner(log, fileSystem)
+            if !options.isReadOnly { try fileSystem.recoverOrphans() }
+            return Volume(
+                fileSystem: fileSystem, header: header, path: path, isReadOnly: options.isReadOnly, log: log, lock: lock,
+                freshness: freshness)
+        } catch {
+            // Its threads must not write when the lock is gone.
+            log.abandon()
+            throw error
+        }
+    }
+
+    private static func attachCleaner(_ log: VolumeLog, _ fileSystem: FileSystem) {
         log.setRelocator { (chunk, inode, fileOffset) throws(Failure) in
             // The copy goes into the log like any other write; times and change counter stay.
             try fileSystem.relocate(chunk, inode: InodeID(inode), fileOffset: fileOffset) { (data, inode, offset) throws(Failure) in
                 try log.writeChunk(data, inode: inode.rawValue, fileOffset: offset)
             }
         }
-        if !options.isReadOnly { try fileSystem.recoverOrphans() }
-        return Volume(
-            fileSystem: fileSystem, header: header, path: path, isReadOnly: options.isReadOnly, log: log, lock: lock, freshness: freshness)
     }
 
     static func openStorage(_ path: String, readOnly: Bool) throws(Failure) -> DirectoryStorage {
@@ -122,6 +135,7 @@ extension Volume {
         result.isReadOnly = options.isReadOnly
         result.blockCacheBytes = options.cacheBytes
         result.headerRevision = header.revision
+        result.acceptsRollback = options.acceptsRollback
         result.report = options.report
         return result
     }

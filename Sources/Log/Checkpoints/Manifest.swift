@@ -1,3 +1,4 @@
+import BlobStorage
 import Records
 import Sealing
 import Tables
@@ -41,7 +42,8 @@ struct Manifest: Sendable {
     /// Nil if the bytes are none, or use a feature that this version does not know.
     init?(decoding bytes: UnsafeRawBufferPointer) {
         var reader = ByteReader(bytes)
-        guard reader.readUInt32() == 1, reader.readUInt64() != nil, let readOnly = reader.readUInt64(), let incompatible = reader.readUInt64(),
+        guard reader.readUInt32() == 1, reader.readUInt64() != nil, let readOnly = reader.readUInt64(),
+            let incompatible = reader.readUInt64(),
             (readOnly | incompatible) & ~Self.knownFeatures == 0,
             let from = LogPosition(decoding: &reader), let generation = reader.readUInt64(), let digest = reader.readDigest(),
             let nextSegment = reader.readUInt64(),
@@ -65,6 +67,9 @@ struct Manifest: Sendable {
         self.nextSegment = nextSegment
         self.history = history
     }
+
+    /// Everything that it names.
+    var blobs: Set<BlobID> { Set(segments.map(\.blob) + tables.map(\.id) + [replayFrom.blob]) }
 
     /// A counted list. Every item takes at least a byte, so a count beyond what is left is refused before anything is allocated.
     private static func list<T>(_ reader: inout ByteReader, _ item: (inout ByteReader) -> T?) -> [T]? {

@@ -1,16 +1,19 @@
 import BlobStorage
+import Glibc
 public import Records
 import Sealing
 import Synchronization
 public import Syscalls
 import Tables
 
-/// Moves what is live of a chunk to a new place and gives the bytes moved. Given a chunk and what its header says of it (inode, offset in the
-/// file), the file system looks which extents still point there, writes those runs again and swaps the extents that have not changed.
+/// Moves what is live of a chunk to a new place and gives the bytes moved. Given a chunk and what its header says of it (inode,
+/// offset in the file), the file system looks which extents still point there, writes those runs again and swaps the extents that
+/// have not changed. It may take the file system's locks: of the log's only `cleaning` is held, which no caller of the file system
+/// waits for.
 public typealias Relocator = @Sendable (_ chunk: ChunkLocation, _ inode: UInt64, _ fileOffset: UInt64) throws(Failure) -> Int
 
 extension VolumeLog {
-    /// Moves the live data out of the emptiest segment, so that the next checkpoints can delete it. The caller holds `maintenance`.
+    /// Moves the live data out of the emptiest segment, so that the next checkpoints can delete it. The caller holds `cleaning`.
     func clean() throws(Failure) {
         try dropEmptySegments()
         guard let relocate = relocator.withLock({ $0 }), let victim = victim() else { return }
@@ -23,15 +26,16 @@ extension VolumeLog {
 
     /// The segment whose cleaning gives most room for the least copying; nil if none is worth it.
     private func victim() -> SegmentFacts? {
-        let replayFrom = commitLock.withLock { head?.checkpoint.segment ?? 0 }
+        // Younger ones may still be emptied by themselves.
+        let checkpoint = commitLock.withLock { head?.checkpoint.segment ?? 0 }
         return changes.withLock {
             let garbage = segments.values.reduce(Int64(0)) { $0 + Int64($1.facts.sizeBytes) - $1.facts.liveBytes }
             let total = segments.values.reduce(Int64(0)) { $0 + Int64($1.facts.sizeBytes) }
             // Little garbage in all is cheaper kept than moved.
-            guard garbage > max(total / 8, 4 << 20) || isFull else { return nil }
+            guard garbage > max(total / 8, 4 << 20) || isFull || isShortOfRoom else { return nil }
             return segments.values.filter { state in
                 let facts = state.facts
-                return !state.isActive && !state.isUncleanable && state.unclaimedBytes == 0 && facts.number < replayFrom
+                return !state.isActive && !state.isUncleanable && state.unclaimedBytes == 0 && facts.number < checkpoint
                     && facts.liveBytes > 0 && Double(facts.liveBytes) < options.cleaningThreshold * Double(facts.sizeBytes)
             }.map(\.facts).min { $0.utilization < $1.utilization }
         }
@@ -39,13 +43,16 @@ extension VolumeLog {
 
     private func clean(_ victim: SegmentFacts, _ relocate: Relocator) throws(Failure) -> Int {
         let reader = try segmentReader(victim.number)
+        movingThread.store(UInt(pthread_self()), ordering: .relaxed)
+        defer { movingThread.store(0, ordering: .relaxed) }
         var offset: UInt64 = 0
         var frame: UInt32 = 0
         var moved = 0
-        while offset < victim.sizeBytes {
+        while offset < victim.sizeBytes, !cleaner.isDismissed {
             guard let header = try reader.header(at: offset, frame: frame) else {
                 changes.withLock { segments[victim.number]?.isUncleanable = true }
-                throw Failure(.damaged, "a frame at byte \(offset) does not authenticate", object: "\(storage.name): segment \(victim.blob)")
+                throw Failure(
+                    .damaged, "a frame at byte \(offset) does not authenticate", object: "\(storage.name): segment \(victim.blob)")
             }
             if header.kind == .chunk {
                 let chunk = ChunkLocation(
@@ -56,22 +63,30 @@ extension VolumeLog {
             offset += UInt64(header.frameSizeBytes)
             frame += 1
         }
+        if cleaner.isDismissed { return moved }
         // Data that could not be found by its header stays where it is, and the segment is not tried again in this session.
-        changes.withLock { if let state = segments[victim.number], state.facts.liveBytes > 0 { segments[victim.number]?.isUncleanable = true } }
+        changes.withLock {
+            if let state = segments[victim.number], state.facts.liveBytes > 0 { segments[victim.number]?.isUncleanable = true }
+        }
         return moved
     }
 
-    /// A checkpoint is what lets empty segments and replaced tables go; while there are some, one is made even if the log is short.
+    /// Whether the calling thread is the one that moves data for the cleaner.
+    var isMovingThread: Bool { movingThread.load(ordering: .relaxed) == UInt(pthread_self()) }
+
+    /// A checkpoint is what lets empty segments and replaced tables go, and another one is what deletes them; while there are some,
+    /// they are made even if the log is short.
     private func dropEmptySegments() throws(Failure) {
         let now = Clock.seconds()
-        let (garbage, full) = changes.withLock {
+        let (garbage, isUrgent) = changes.withLock {
             let empty = segments.values.filter { !$0.isActive && $0.facts.liveBytes == 0 && $0.unclaimedBytes == 0 }
-            return (empty.reduce(UInt64(0)) { $0 + $1.facts.sizeBytes }, isFull)
+            return (empty.reduce(UInt64(0)) { $0 + $1.facts.sizeBytes }, isFull || isShortOfRoom)
         }
-        guard garbage > (full ? 0 : 16 << 20) || waitingObsolete > 0 || tree.hasObsolete else { return }
-        guard now - lastDropSeconds > (full ? 0 : 20) else { return }
+        guard garbage > (isUrgent ? 0 : 16 << 20) || waitingObsolete > 0 || tree.hasObsolete else { return }
+        guard isUrgent || now - lastDropSeconds > 20 else { return }
         lastDropSeconds = now
-        try makeCheckpoint(isClean: false)
+        try checkpoint()
+        if isUrgent, waitingObsolete > 0 { try checkpoint() }
     }
 }
 

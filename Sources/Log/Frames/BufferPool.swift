@@ -3,9 +3,10 @@ import Synchronization
 /// Page-aligned buffers for whole frames, kept for the next use, so that no frame costs a mapping. A few, each of the largest
 /// frame's size: its memory is bounded by the number of threads that seal or open at one time.
 final class BufferPool: Sendable {
-    static let bufferSizeBytes = FrameHeader(
-        kind: .chunk, blockSizeLog2: FrameHeader.dataBlockSizeLog2, payloadSizeBytes: FrameHeader.maximumPayloadSizeBytes
-    ).frameSizeBytes + 4096
+    static let bufferSizeBytes =
+        FrameHeader(
+            kind: .chunk, blockSizeLog2: FrameHeader.dataBlockSizeLog2, payloadSizeBytes: FrameHeader.maximumPayloadSizeBytes
+        ).frameSizeBytes + 4096
 
     private struct Idle: @unchecked Sendable {
         // @unchecked: the pointers are owned by the pool while they are in this list.

@@ -75,7 +75,8 @@ enum FrameSealing {
                 cipher.withContext { context in
                     context.open(
                         UnsafeRawBufferPointer(rebasing: sealed[0..<FrameHeader.sealedSizeBytes]),
-                        nonce: SealingNonce(frame: UInt64(place.frame), block: FrameHeader.nonceBlock), authenticating: associated, into: plain)
+                        nonce: SealingNonce(frame: UInt64(place.frame), block: FrameHeader.nonceBlock), authenticating: associated,
+                        into: plain)
                 }
             }
             return isGenuine ? FrameHeader(decoding: UnsafeRawBufferPointer(plain)) : nil

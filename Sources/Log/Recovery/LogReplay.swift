@@ -29,6 +29,11 @@ struct LogReplay {
     private var frames: [Digest32] = []
     private var parts: [UInt8] = []
     private var partCount: UInt32 = 0
+    /// A frame did not verify. Nothing counts any more; what follows is only looked at for a commit that proves the frame to be damaged
+    /// rather than never written.
+    private var isBroken = false
+    /// A commit was found that knew commits after `mark` to be on stable storage.
+    private(set) var isDamaged = false
 
     /// A body larger than this is none that this version writes: memory is bounded before anything is added up.
     private static let maximumBodyBytes = 512 << 20
@@ -52,8 +57,9 @@ struct LogReplay {
             var position = end
             while let reader = try open(position), let next = try run(reader, position, sealed, plain) { position = next }
         }
-        // Segments after the last commit hold nothing that counts.
+        // Segments after the last commit hold nothing that counts, nor does what follows it in its own.
         segments.removeLast(segments.count - countedSegments)
+        if let last = segments.indices.last { segments[last].sizeBytes = end.offset }
     }
 
     private func open(_ position: LogPosition) throws(Failure) -> SegmentReader? {
@@ -83,11 +89,15 @@ struct LogReplay {
                 UnsafeRawBufferPointer(rebasing: frame[FrameHeader.sealedSizeBytes...]), firstBlock: 0,
                 payloadSizeBytes: header.payloadSizeBytes, blockSizeLog2: header.blockSizeLog2,
                 at: reader.place(position.offset, position.frame), with: reader.cipher, into: payload)
-            guard isGenuine else { return nil }
+            if !isGenuine { isBroken = true }
             position.offset += UInt64(frame.count)
             position.frame += 1
             let digest = FrameSealing.digest(of: header, frame: UnsafeRawBufferPointer(frame))
-            switch take(header, UnsafeRawBufferPointer(payload), digest, after: position) {
+            let step =
+                isBroken
+                ? look(header, isGenuine ? UnsafeRawBufferPointer(payload) : nil)
+                : take(header, UnsafeRawBufferPointer(payload), digest, after: position)
+            switch step {
             case .goOn: continue
             case .stop: return nil
             case .next(let next): return next
@@ -102,7 +112,20 @@ struct LogReplay {
         case next(LogPosition)
     }
 
-    private mutating func take(_ header: FrameHeader, _ payload: UnsafeRawBufferPointer, _ digest: Digest32, after position: LogPosition) -> Step {
+    /// A frame after a broken one.
+    private mutating func look(_ header: FrameHeader, _ payload: UnsafeRawBufferPointer?) -> Step {
+        guard let payload else { return .goOn }
+        var reader = ByteReader(payload)
+        if header.kind == .closing, let closing = SegmentClosing(decoding: payload) {
+            return .next(LogPosition(segment: closing.nextNumber, blob: closing.nextBlob, offset: 0, frame: 0))
+        }
+        if header.kind == .commit, let head = CommitHead(decoding: &reader), head.durableGeneration > mark.generation { isDamaged = true }
+        return isDamaged ? .stop : .goOn
+    }
+
+    private mutating func take(_ header: FrameHeader, _ payload: UnsafeRawBufferPointer, _ digest: Digest32, after position: LogPosition)
+        -> Step
+    {
         switch header.kind {
         case .opening, .chunk:
             frames.append(digest)
@@ -117,7 +140,10 @@ struct LogReplay {
             parts.append(contentsOf: payload)
             partCount += 1
         case .commit:
-            guard take(commit: payload, after: position) else { return .stop }
+            if !take(commit: payload, after: position) {
+                isBroken = true
+                return look(header, payload)
+            }
         }
         return .goOn
     }
@@ -140,7 +166,7 @@ struct LogReplay {
             return head.digest(body: body)
         }
         guard isWhole else { return false }
-        if head.content == .changes { hasChanges = true }
+        if head.content == .changes, !parts.isEmpty { hasChanges = true }
         mark = CommitMark(generation: head.generation, digest: digest)
         marks.append(mark)
         end = position

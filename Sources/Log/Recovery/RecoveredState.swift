@@ -1,8 +1,11 @@
+import BlobStorage
 import Sealing
 import Tables
 
 /// What opening a volume found.
 struct RecoveredState {
+    /// Tells what a dead session left behind.
+    var strays: Strays
     var tree: TableTree
     /// The last commit that counts.
     var mark: CommitMark
@@ -14,7 +17,9 @@ struct RecoveredState {
     var replayed: [CommitMark] = []
     /// Whether changes were replayed that are in no table yet.
     var hasReplayedChanges = false
-    /// The segment in which the log ended, and where: what follows it there was never acknowledged.
+    /// Segments with commits after the head was written, which a dead writer may not have synced.
+    var unsyncedSegments: [BlobID] = []
+    /// If the last session did not close: the segment in which the log ended, and where. What follows it there was never acknowledged.
     var tornTail: LogPosition?
     /// Whether the last session ended in order.
     var isClean = true

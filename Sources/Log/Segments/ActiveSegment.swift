@@ -17,6 +17,10 @@ final class ActiveSegment: @unchecked Sendable {
     var allocatedEnd: UInt64 = 0
     /// Zeros are written, and synced, up to here.
     var zeroedEnd: UInt64 = 0
+    /// No frame may reach beyond this while zeros are being written from there on.
+    var appendLimit = UInt64.max
+    /// Frames that have their place and are not yet written.
+    var inFlight = 0
     /// Whether its directory entry is known to be durable.
     var hasDurableName = false
 

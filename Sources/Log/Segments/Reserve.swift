@@ -22,15 +22,26 @@ final class Reserve: Sendable {
         isHeld.withLock { isHeld in
             if isHeld || options.reserveBytes == 0 { return true }
             do throws(Failure) {
+                // What a session left behind that did not close is in the way of counting what is free.
+                try clear()
                 let capacity = try storage.capacity()
                 let size = min(options.reserveBytes, capacity.totalBytes / 16)
                 // Taking the last room only to be full again at once helps nobody.
                 guard capacity.availableBytes > size * 2 else { return false }
                 try storage.openSmallFile(Self.fileName).allocate(0..<size)
                 isHeld = true
-            } catch { return false }
-            return true
+                return true
+            } catch {
+                // A part of it is of no use.
+                try? clear()
+                return false
+            }
         }
+    }
+
+    /// Gives back what an earlier session left behind.
+    func clear() throws(Failure) {
+        do { try storage.deleteSmallFile(Self.fileName) } catch  where error.kind == .missing { return }
     }
 
     /// False if there was none to give.

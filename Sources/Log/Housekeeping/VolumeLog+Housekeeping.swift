@@ -1,0 +1,105 @@
+import BlobStorage
+import Synchronization
+public import Syscalls
+import Tables
+
+/// What is done without anyone asking for it, by two threads: one commits and makes checkpoints, and never waits for a lock of the file
+/// system; the other compacts and cleans, which may take long.
+extension VolumeLog {
+    func startHousekeepers() {
+        guard options.hasHousekeeper, !options.isReadOnly else { return }
+        committer.start(self)
+        cleaner.start(self)
+    }
+
+    /// Whether to go on: not once the storage failed.
+    func commitRound(_ wish: Housekeeper.Wish) -> Bool {
+        if wish.wantsZeros { attempt { () throws(Failure) in try tail.zeroFillAhead(Self.zerosAheadBytes) } }
+        attempt { () throws(Failure) in try commitIfDue() }
+        attempt { () throws(Failure) in try checkpointIfDue() }
+        return tail.failure == nil
+    }
+
+    /// Whether to go on: not once the storage failed. Each step by itself, so that one that finds no room does not keep another
+    /// from making it.
+    func cleaningRound(_ wish: Housekeeper.Wish) -> Bool {
+        guard hasSession.load(ordering: .acquiring) else { return true }
+        attempt { () throws(Failure) in try clearStrays() }
+        // A step at a time, so that room that is wanted need not wait for all of it.
+        attempt { () throws(Failure) in for _ in 0..<4 { if try !tree.compactIfNeeded() { break } } }
+        attempt { () throws(Failure) in try cleaning.withLock { () throws(Failure) in try clean() } }
+        roomMayBeBack()
+        return tail.failure == nil
+    }
+
+    /// One round of upkeep in the caller's thread, for a log without threads of its own.
+    func maintain() throws(Failure) {
+        guard hasSession.load(ordering: .acquiring) else { return }
+        try clearStrays()
+        try checkpointIfDue()
+        for _ in 0..<4 { if try !tree.compactIfNeeded() { break } }
+        try cleaning.withLock { () throws(Failure) in try clean() }
+        roomMayBeBack()
+    }
+
+    private func commitIfDue() throws(Failure) {
+        try commitLock.withLock { () throws(Failure) in
+            let isMuch = tail.pendingBytes > Self.backgroundSyncBytes
+            guard isMuch || Clock.seconds() - lastCommitSeconds >= options.commitIntervalSeconds else { return }
+            recentCommits = 0
+            if isMuch || hasChanges { try commit(always: isMuch && hasSession.load(ordering: .relaxed)) }
+        }
+    }
+
+    private func checkpointIfDue() throws(Failure) {
+        let isLong = commitLock.withLock { tail.sessionBytes - checkpointBytes } > options.checkpointIntervalBytes
+        guard isLong || tree.activeSizeBytes > options.memoryTableBytes else { return }
+        try checkpoint()
+    }
+
+    private func attempt(_ work: () throws(Failure) -> Void) {
+        do { try work() } catch { report("background work failed: \(error)") }
+    }
+
+    /// Tells of a failure; of the same one at most once a minute.
+    func report(_ text: String) {
+        let now = Clock.seconds()
+        let isNew = lastReport.withLock { last in
+            if last.text == text, now - last.seconds < 60 { return false }
+            last = (text, now)
+            return true
+        }
+        if isNew { options.report(text) }
+    }
+
+    // MARK: Ending
+
+    /// Makes everything durable, puts it into tables, and ends. Nothing may be applied any more. Fails if something that was applied is not
+    /// on stable storage.
+    public func close() throws(Failure) {
+        stop()
+        if options.isReadOnly { return }
+        if let failure = tail.failure {
+            if hasChanges { throw readOnly(failure) }
+            return
+        }
+        try checkpointLock.withLock { () throws(Failure) in
+            if hasSession.load(ordering: .relaxed) || hasChanges { try makeCheckpoint(isClean: true) }
+        }
+        do { try tail.finish() } catch { report("cannot trim a segment: \(error)") }
+        _ = reserve.release()
+    }
+
+    /// Ends as a crash would: what was not made durable is lost. For a volume that is dropped without being closed.
+    public func abandon() {
+        stop()
+        // It holds the file system, which holds this log.
+        setRelocator(nil)
+    }
+
+    private func stop() {
+        tree.stopCompacting()
+        cleaner.stop()
+        committer.stop()
+    }
+}
