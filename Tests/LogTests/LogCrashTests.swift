@@ -8,22 +8,22 @@ import Testing
 /// A power cut at every point of short histories: what was acknowledged is there, the whole is the state after one commit, what it
 /// refers to can be read, and the volume goes on. Recovery is cut short as well.
 @Suite struct LogCrashTests {
-    @Test(arguments: 1...6 as ClosedRange<UInt64>) func everyPowerCut(seed: UInt64) throws {
+    @Test(arguments: 1...3 as ClosedRange<UInt64>) func everyPowerCut(seed: UInt64) throws {
         try check(seed: seed, CrashHistory.Kinds())
     }
 
-    @Test(arguments: 11...12 as ClosedRange<UInt64>) func everyPowerCutWithZerosAhead(seed: UInt64) throws {
+    @Test(arguments: 11...11 as ClosedRange<UInt64>) func everyPowerCutWithZerosAhead(seed: UInt64) throws {
         try check(seed: seed, CrashHistory.Kinds(zeros: true))
     }
 
-    @Test(arguments: 21...24 as ClosedRange<UInt64>) func everyPowerCutWithCleaning(seed: UInt64) throws {
+    @Test(arguments: 21...22 as ClosedRange<UInt64>) func everyPowerCutWithCleaning(seed: UInt64) throws {
         try check(seed: seed, CrashHistory.Kinds(cleaning: true))
     }
 
     private func check(seed: UInt64, _ kinds: CrashHistory.Kinds) throws {
         let history = CrashHistory(seed: seed, kinds)
-        try history.run(steps: 40)
-        #expect(history.storage.operationCount > 100)
+        try history.run(steps: 32)
+        #expect(history.storage.operationCount > history.firstPoint + 30)
         try history.storage.forEachPowerCut(from: history.firstPoint, seeds: 0..<4) { point, cut, left in
             try check(history, point, cut, left, "seed \(seed), point \(point), cut \(cut)")
         }
