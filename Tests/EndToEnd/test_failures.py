@@ -20,6 +20,7 @@ chance = random.Random(seed)
 bulk = os.open(f"{top}/bulk-{name}", os.O_CREAT | os.O_WRONLY)
 directory = os.open(top, os.O_RDONLY)
 number = 0
+print("ready -", flush=True)
 try:
     while True:
         data = chance.randbytes(chance.choice([10, 3000, 5000, 70000, 1 << 20]))
@@ -42,6 +43,8 @@ def kill_while_writing(volume, seed, seconds):
     """Returns what four writers were told is durable, and how many of them were cut off in the middle of something."""
     writers = [subprocess.Popen([sys.executable, "-c", WRITER, volume.path, f"w{seed % 1000}-{who}", str(seed + who)], stdout=subprocess.PIPE, text=True)
                for who in range(4)]
+    for writer in writers:
+        expect_equal(writer.stdout.readline(), "ready -\n", "a writer's first word")
     time.sleep(seconds)  # how long they write is the random part of this test
     volume.kill()
     durable, cut = {}, 0
