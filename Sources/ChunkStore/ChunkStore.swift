@@ -13,7 +13,7 @@ public protocol ChunkStore: AnyObject, Sendable {
     /// Reads and opens `output.count` bytes of the chunk from `offset`. Fails with `.damaged` if anything does not authenticate,
     /// and with `.missing` if the segment is gone because its data was moved: look the extent up again.
     func read(_ chunk: ChunkLocation, from offset: Int, into output: UnsafeMutableRawBufferPointer) throws(Failure)
-    /// Says that a written chunk will not be named by any batch after all.
+    /// Says that a written chunk, or `sizeBytes` of it that are left, will not be named by any batch after all.
     func abandon(_ chunk: ChunkLocation)
 }
 

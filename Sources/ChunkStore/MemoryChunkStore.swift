@@ -23,8 +23,8 @@ public final class MemoryChunkStore: ChunkStore {
     private struct State: Sendable {
         var segments: [UInt64: Segment] = [:]
         var active: UInt64 = 1
-        var bytesWritten = 0
-        var abandoned: [ChunkLocation] = []
+        var bytesWritten: [UInt64: Int] = [:]
+        var bytesAbandoned: [UInt64: Int] = [:]
     }
 
     private let state = Mutex(State())
@@ -45,7 +45,7 @@ public final class MemoryChunkStore: ChunkStore {
             segment.chunks.append(Chunk(location: location, inode: inode, fileOffset: fileOffset, content: [UInt8](data)))
             segment.sizeBytes += data.count
             state.segments[state.active] = segment
-            state.bytesWritten += data.count
+            state.bytesWritten[state.active, default: 0] += data.count
             return location
         }
     }
@@ -68,10 +68,12 @@ public final class MemoryChunkStore: ChunkStore {
 
 // MARK: What tests ask for
 extension MemoryChunkStore {
-    public func abandon(_ chunk: ChunkLocation) { state.withLock { $0.abandoned.append(chunk) } }
+    public func abandon(_ chunk: ChunkLocation) {
+        state.withLock { $0.bytesAbandoned[chunk.segment, default: 0] += Int(chunk.sizeBytes) }
+    }
 
-    /// Chunks that were given up, in order.
-    public var abandoned: [ChunkLocation] { state.withLock { $0.abandoned } }
+    /// Bytes that were written to each segment and then given up, by its number.
+    public var abandonedBySegment: [UInt64: Int] { state.withLock { $0.bytesAbandoned } }
 
     /// `fault` is asked before each call; the call fails with what it returns.
     public func setFault(_ newFault: (@Sendable (Call) -> Failure?)?) { fault.withLock { $0 = newFault } }
@@ -79,7 +81,10 @@ extension MemoryChunkStore {
     /// Numbers of the segments that are there, in order.
     public var segments: [UInt64] { state.withLock { $0.segments.keys.sorted() } }
 
-    public var bytesWritten: Int { state.withLock { $0.bytesWritten } }
+    /// Bytes that were written to each segment, by its number.
+    public var writtenBySegment: [UInt64: Int] { state.withLock { $0.bytesWritten } }
+
+    public var bytesWritten: Int { writtenBySegment.values.reduce(0, +) }
 
     public func chunks(of segment: UInt64) -> [Chunk] { state.withLock { $0.segments[segment]?.chunks ?? [] } }
 

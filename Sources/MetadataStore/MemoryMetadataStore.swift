@@ -11,6 +11,7 @@ public final class MemoryMetadataStore: MetadataStore {
     fileprivate struct State: Sendable {
         var records = SortedRecords()
         var liveBytes: [UInt64: Int64] = [:]
+        var claimedBytes: [UInt64: Int64] = [:]
         var token: CommitToken = 0
         var durableToken: CommitToken = 0
         var durableCalls = 0
@@ -73,6 +74,9 @@ extension MemoryMetadataStore {
     /// Live bytes of segments as the batches' deltas add up; segments with none are left out.
     public var liveBytes: [UInt64: Int64] { state.withLock { $0.liveBytes } }
 
+    /// The sum of the live bytes that came to each segment, whatever went again.
+    public var claimedBytes: [UInt64: Int64] { state.withLock { $0.claimedBytes } }
+
     public var durableToken: CommitToken { state.withLock { $0.durableToken } }
     /// How often `durable` was called.
     public var durableCalls: Int { state.withLock { $0.durableCalls } }
@@ -102,6 +106,7 @@ extension MemoryMetadataStore.State {
             case .put(let key, let value): records.put(key, value)
             case .delete(let key): records.delete(key)
             case .liveBytes(let segment, let delta):
+                if delta > 0 { claimedBytes[segment, default: 0] += delta }
                 let sum = liveBytes[segment, default: 0] + delta
                 liveBytes[segment] = sum == 0 ? nil : sum
             }

@@ -94,6 +94,8 @@ struct ModelRun {
     mutating func compareAll() throws {
         let volume = engine.volume
         #expect(try volume.fileSystem.checkInvariants(expectedLiveBytes: volume.metadata.liveBytes) == [], "seed \(seed)")
+        // Whatever was written was named or given up, so a cleaner knows that nothing is on its way.
+        #expect(volume.unclaimedSegments == [], "seed \(seed)")
         for node in model.dead.suffix(100) { #expect(engine.run(.status(node)) == .failed(.staleNFSFileHandle), "seed \(seed)") }
         for node in model.living {
             var operations: [Operation] = [.status(node), .listXattrs(node), .readLink(node), .read(node, 0, 40_000)]

@@ -92,8 +92,13 @@ extension FileSystem {
         let limit = FileLimits.maximumSizeBytes
         guard sourceOffset <= limit, length <= limit - sourceOffset, targetOffset <= limit else { throw .invalidArgument }
         guard length <= limit - targetOffset else { throw .fileTooLarge }
-        if source == target, sourceOffset < targetOffset + length, targetOffset < sourceOffset + length { throw .invalidArgument }
         try requireRegular(try withInode(target.rawValue) { (_, found) throws(Errno) in found })
+        let from = try withInode(source.rawValue) { (_, found) throws(Errno) in found }
+        try requireRegular(from)
+        // Ranges overlap only with what the source really has.
+        let length = min(length, from.size - min(sourceOffset, from.size))
+        if source == target, sourceOffset < targetOffset + length, targetOffset < sourceOffset + length { throw .invalidArgument }
+        if length == 0 { return 0 }
         let stepBytes = min(length, UInt64(ChunkLocation.maximumSizeBytes))
         let step = UnsafeMutableRawBufferPointer.allocate(byteCount: Int(stepBytes), alignment: 16)
         defer { step.deallocate() }

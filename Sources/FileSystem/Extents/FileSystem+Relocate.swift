@@ -73,7 +73,8 @@ extension FileSystem {
         defer { stripe.unlock() }
         var moved = 0
         var from = run.start
-        defer { if moved == 0 { chunks.abandon(newChunk) } }
+        // What was overwritten meanwhile is garbage in the new chunk.
+        defer { abandon(newChunk, bytes: run.length - UInt64(moved)) }
         while from < run.end {
             let (count, reached) = try swap(inode.rawValue, from, run, to: newChunk, stripe)
             moved += count

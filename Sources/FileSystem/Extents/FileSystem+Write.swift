@@ -29,34 +29,40 @@ extension FileSystem {
         }
         if isWritten { return }
         let chunk = try seal(data, id, at: offset)
-        var isNamed = false
-        // The store keeps a chunk that nothing names yet, until it is told that nothing will.
-        defer { if !isNamed { chunks.abandon(chunk) } }
+        var placed = offset
+        defer { abandon(chunk, bytes: end - placed) }
         try withInode(id) { (stripe, found) throws(Errno) in
             var inode = found
             if end > inode.size { try removeStaleTail(id, &inode, stripe) }
             stripe.batch.reset()
             if inode.flags.contains(.inline) { try endInline(id, &inode, writtenTo: offset..<end, stripe) }
-            try place(Extent(start: offset, length: end - offset, chunk: chunk), of: id, inode, clearsSetIDs, stripe, &isNamed)
+            try place(Extent(start: offset, length: end - offset, chunk: chunk), of: id, inode, clearsSetIDs, stripe, &placed)
         }
+    }
+
+    /// The store keeps what nothing names yet, until it is told that nothing will.
+    func abandon(_ chunk: ChunkLocation, bytes: UInt64) {
+        guard bytes > 0 else { return }
+        var rest = chunk
+        rest.sizeBytes = UInt32(bytes)
+        chunks.abandon(rest)
     }
 
     func seal(_ data: UnsafeRawBufferPointer, _ id: UInt64, at offset: UInt64) throws(Errno) -> ChunkLocation {
         do throws(Failure) { return try chunks.write(data, inode: id, fileOffset: offset) } catch { throw errno(of: error) }
     }
 
-    /// Puts the extent of a chunk that was written into the file, with what the stripe's batch holds already.
+    /// Puts the extent of a chunk that was written into the file, from `from` on, with what the stripe's batch holds already.
     private func place(
-        _ extent: Extent, of id: UInt64, _ found: Inode, _ clearsSetIDs: Bool, _ stripe: Stripe, _ isNamed: inout Bool
+        _ extent: Extent, of id: UInt64, _ found: Inode, _ clearsSetIDs: Bool, _ stripe: Stripe, _ from: inout UInt64
     ) throws(Errno) {
         var inode = found
-        var from = extent.start
         while from < extent.end {
             let rest = extent.part(from: from, to: extent.end)
-            from = try editExtents(id, &inode, from: from, to: extent.end, new: rest, stripe)
-            noteWrite(id, &inode, end: from, clearsSetIDs, stripe.batch)
+            let reached = try editExtents(id, &inode, from: from, to: extent.end, new: rest, stripe)
+            noteWrite(id, &inode, end: reached, clearsSetIDs, stripe.batch)
             try commit(id, inode, stripe)
-            isNamed = true
+            from = reached
             stripe.batch.reset()
         }
     }
@@ -126,7 +132,7 @@ extension FileSystem {
         put(id, Extent(start: 0, length: count, chunk: chunk), stripe.batch)
         stripe.batch.liveBytes(segment: chunk.segment, delta: Int64(count))
         do throws(Errno) { try commit(id, inode, stripe) } catch {
-            chunks.abandon(chunk)
+            abandon(chunk, bytes: count)
             throw error
         }
         stripe.batch.reset()

@@ -208,10 +208,11 @@ extension ModelVolume {
         case .allocate(let node, let offset, let length, let mode):
             try allocate(node, Int(offset), Int(length), mode)
         case .copy(let source, let from, let target, let to, let length):
-            if source == target, from < to + length, to < from + length { throw .invalidArgument }
             try requireRegular(target)
             try requireRegular(source)
             let data = bytes(source, Int(from), Int(length))
+            let count = UInt64(data.count)
+            if source == target, from < to + count, to < from + count { throw .invalidArgument }
             put(target, Int(to), data)
             return .count(UInt64(data.count))
         case .setXattr(let node, let name, let value, let mode):

@@ -61,6 +61,17 @@ final class FailureLog: Sendable {
     var all: [Failure] { failures.withLock { $0 } }
 }
 
+// MARK: What is on its way to a segment
+extension TestVolume {
+    /// Bytes of chunks in a segment that no batch has named and nobody has given up.
+    func unclaimedBytes(_ segment: UInt64) -> Int {
+        (chunks.writtenBySegment[segment] ?? 0) - (chunks.abandonedBySegment[segment] ?? 0) - Int(metadata.claimedBytes[segment] ?? 0)
+    }
+
+    /// Segments for which there are any.
+    var unclaimedSegments: [UInt64] { chunks.writtenBySegment.keys.filter { unclaimedBytes($0) != 0 }.sorted() }
+}
+
 // MARK: Operations with names and contents as values
 extension TestVolume {
     private func raw<R>(_ name: [UInt8], _ body: (UnsafeRawBufferPointer) throws(Errno) -> R) throws(Errno) -> R {
