@@ -39,6 +39,12 @@ import Testing
         )
     }
 
+    @Test func quantitiesHaveTheirUnits() {
+        #expect(Quantity.of(1, "table") == "1 table" && Quantity.of(0, "table") == "0 tables" && Quantity.of(2, "table") == "2 tables")
+        let sizes: [UInt64] = [0, 10239, 10240, 10 << 20, 1 << 40, .max]
+        #expect(sizes.map(Quantity.ofBytes) == ["0 bytes", "10239 bytes", "10 KiB", "10 MiB", "1024 GiB", "16777215 TiB"])
+    }
+
     @Test func mountTableIsRead() {
         let table = MountTable(
             parsing: """

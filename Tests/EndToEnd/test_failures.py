@@ -154,6 +154,7 @@ def full_disk(disk):
         number = name.removeprefix("fill-")
         if name != "before" and (int(number) % 2 == 0 or int(number) not in durable):
             os.unlink(volume.file(name))
+    efs("sync", volume.path, ok=False)  # this one may tell of the write that failed above
     efs("sync", volume.path)
     kept = [number for number in durable if number % 2]
     room = len(durable) // 4

@@ -38,7 +38,7 @@ struct CheckCommand: ParsableCommand {
         Console.output(json ? Self.json(report, generation).text : Self.text(report, generation, deep: deep))
         guard report.isClean else {
             throw Failure(
-                .damaged, "the check found \(report.problemCount) problem\(report.problemCount == 1 ? "" : "s")", object: path,
+                .damaged, "the check found \(Quantity.of(report.problemCount, "problem"))", object: path,
                 hint: "what can still be read can be copied out of a read-only mount")
         }
     }
@@ -48,8 +48,8 @@ struct CheckCommand: ParsableCommand {
         if report.problemCount > lines.count { lines.append("… and \(report.problemCount - lines.count) more") }
         let depth = deep ? "every block" : "metadata"
         lines.append(
-            "checked \(depth): \(report.inodes) inodes, \(report.tables) tables, \(report.segments) segments, "
-                + "\(report.bytes >> 20) MiB, generation \(generation)")
+            "checked \(depth): \(Quantity.of(report.inodes, "inode")), \(Quantity.of(report.tables, "table")), "
+                + "\(Quantity.of(report.segments, "segment")), \(Quantity.ofBytes(report.bytes)), generation \(generation)")
         if report.isClean { lines.append("no problem found") }
         return lines.map(Console.oneLine).joined(separator: "\n")
     }
