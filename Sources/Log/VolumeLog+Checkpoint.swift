@@ -12,7 +12,7 @@ extension VolumeLog {
     func startSession() throws(Failure) {
         if hasSession.load(ordering: .relaxed) { return }
         if let failure = tail.failure { throw readOnly(failure) }
-        reserve.take()
+        reserve.take(atStart: true)
         let start: LogPosition
         if let made = sessionStart { start = made } else { start = try tail.start() }
         sessionStart = start

@@ -51,6 +51,10 @@ extension VolumeLog {
         precondition(data.count > 0 && data.count <= ChunkLocation.maximumSizeBytes)
         if options.isReadOnly { throw Failure(.readOnly, "the volume is open for reading only", object: storage.name) }
         if !hasSession.load(ordering: .acquiring) { try commitLock.withLock { () throws(Failure) in try startSession() } }
+        // What was kept for deleting and cleaning is not for new data.
+        if changes.withLock({ isFull }), !isMovingThread {
+            throw Failure(.noSpace, "the storage is full", object: storage.name, cause: .noSpace)
+        }
         let header = FrameHeader(
             kind: .chunk, blockSizeLog2: FrameHeader.dataBlockSizeLog2, payloadSizeBytes: data.count, first: inode, second: fileOffset)
         let place = try writeFrame(header, data)

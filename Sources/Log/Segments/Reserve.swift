@@ -16,18 +16,22 @@ final class Reserve: Sendable {
         self.options = options
     }
 
-    /// False if there is no room for it.
+    /// False if there is no room for it. When a session begins, a smaller one will do: on a storage that is all but full it is the only
+    /// room that the cleaner has.
     @discardableResult
-    func take() -> Bool {
+    func take(atStart: Bool = false) -> Bool {
         isHeld.withLock { isHeld in
             if isHeld || options.reserveBytes == 0 { return true }
             do throws(Failure) {
                 // What a session left behind that did not close is in the way of counting what is free.
                 try clear()
                 let capacity = try storage.capacity()
-                let size = min(options.reserveBytes, capacity.totalBytes / 16)
+                var size = min(options.reserveBytes, capacity.totalBytes / 16)
                 // Taking the last room only to be full again at once helps nobody.
-                guard capacity.availableBytes > size * 2 else { return false }
+                if capacity.availableBytes <= size * 2 {
+                    guard atStart, capacity.availableBytes > 4 << 20 else { return false }
+                    size = min(size, capacity.availableBytes / 4 * 3)
+                }
                 try storage.openSmallFile(Self.fileName).allocate(0..<size)
                 isHeld = true
                 return true
