@@ -55,7 +55,7 @@ final class FreshnessKeeper: Sendable {
 
     func remember(_ mark: CommitMark) throws(Failure) {
         // The password may have been changed since this process opened the volume.
-        let revision = max(header.revision, (try? store.load(volumeID: header.volumeID))?.headerRevision ?? 0)
+        let revision = max(header.revision, try store.load(volumeID: header.volumeID)?.headerRevision ?? 0)
         try store.store(
             FreshnessState(generation: mark.generation, digest: mark.digest, headerRevision: revision), volumeID: header.volumeID)
     }
