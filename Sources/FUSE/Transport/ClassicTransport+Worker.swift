@@ -9,59 +9,99 @@ extension ClassicTransport {
         private let dispatcher: Dispatcher
         private let running: RunningRequest
         private let buffers: RequestBuffers
+        private let spinNanoseconds: UInt64
         private var leads = false
+        private var spinning = SpinPolicy()
+        /// When the last request was done; no need to look at the clock again.
+        private var now: UInt64 = 0
 
-        init(_ transport: ClassicTransport, _ dispatcher: Dispatcher, _ running: RunningRequest, _ maxTransferBytes: Int) {
+        init(_ transport: ClassicTransport, _ dispatcher: Dispatcher, _ running: RunningRequest) {
             self.transport = transport
             self.dispatcher = dispatcher
             self.running = running
-            buffers = RequestBuffers(maxTransferBytes: maxTransferBytes)
+            buffers = RequestBuffers(maxTransferBytes: transport.maxTransferBytes)
+            spinNanoseconds = UInt64(max(transport.configuration.spinMicroseconds, 0)) * 1000
         }
 
-        consuming func run(_ leadership: Leadership, _ configuration: ClassicTransportConfiguration) {
-            let spinNanoseconds = UInt64(max(configuration.spinMicroseconds, 0)) * 1000
+        /// Until the session is over.
+        consuming func run() {
+            let leadership = transport.leadership
             while !leadership.hasEnded {
                 if !leads {
                     guard leadership.acquire() else { return }
                     leads = true
+                    now = monotonicNanoseconds()
                 }
-                guard let message = receive(leadership, spinNanoseconds) else { return }
-                guard let request = Request(message: message) else { continue }
-                if request.mayTakeLong {
-                    leads = false
-                    leadership.release()
+                guard let message = receive() else { return }
+                guard let request = Request(message: message) else {
+                    refuse(message)
+                    continue
                 }
-                answer(request, leadership)
+                handle(request)
             }
         }
 
-        /// The next message; nil when the session is over.
-        private func receive(_ leadership: Leadership, _ spinNanoseconds: UInt64) -> UnsafeRawBufferPointer? {
+        private mutating func handle(_ request: Request) {
+            let leadership = transport.leadership
             let start = monotonicNanoseconds()
-            while !leadership.hasEnded {
+            var mark: UInt64?
+            if transport.durations.isLong(request) {
+                leadership.release()
+            } else {
+                mark = leadership.begin()
+            }
+            answer(request)
+            leads = mark.map { leadership.finish($0) } ?? false
+            now = monotonicNanoseconds()
+            transport.durations.note(request, nanoseconds: now &- start)
+        }
+
+        /// The next message; nil when the session is over.
+        private mutating func receive() -> UnsafeRawBufferPointer? {
+            let deadline = now &+ spinNanoseconds
+            var spins = spinNanoseconds > 0 && spinning.shouldSpin()
+            let spun = spins
+            while !transport.leadership.hasEnded {
                 let count = Glibc.read(transport.device.rawValue, buffers.request.baseAddress, buffers.request.count)
-                if count >= 0 { return UnsafeRawBufferPointer(start: buffers.request.baseAddress, count: count) }
+                if count >= 0 {
+                    if spun, spins { spinning.note(found: true) }
+                    return UnsafeRawBufferPointer(start: buffers.request.baseAddress, count: count)
+                }
                 switch errno {
-                case EAGAIN: if monotonicNanoseconds() &- start >= spinNanoseconds { transport.sleep() }
+                case EAGAIN:
+                    if spins, monotonicNanoseconds() < deadline { continue }
+                    if spins { spinning.note(found: false) }
+                    spins = false
+                    transport.sleep()
                 case EINTR, ENOENT: break  // a signal; or the request was taken back before it was read
                 case ENODEV:
-                    leadership.end(nil)
+                    transport.leadership.end(nil)
                     return nil
                 case let other:
-                    leadership.end(Errno(rawValue: other))
+                    transport.leadership.end(Errno(rawValue: other))
                     return nil
                 }
             }
             return nil
         }
 
-        private func answer(_ request: Request, _ leadership: Leadership) {
-            let message: UnsafeRawBufferPointer
+        private func answer(_ request: Request) {
+            let unique = request.header.unique
             switch dispatcher.handle(request, buffers.replyPayload, on: running) {
             case .none: return
-            case .error(let error): message = buffers.message(request.header.unique, error: -error.rawValue, payloadSizeBytes: 0)
-            case .payload(let size): message = buffers.message(request.header.unique, error: 0, payloadSizeBytes: size)
+            case .error(let error): send(buffers.message(unique, error: -error.rawValue, payloadSizeBytes: 0))
+            case .payload(let size): send(buffers.message(unique, error: 0, payloadSizeBytes: size))
             }
+        }
+
+        /// Answers what is no request, if it can be told what to answer to.
+        private func refuse(_ message: UnsafeRawBufferPointer) {
+            guard message.count >= MemoryLayout<InHeader>.size else { return }
+            let unique = message.loadUnaligned(as: InHeader.self).unique
+            send(buffers.message(unique, error: -EIO, payloadSizeBytes: 0))
+        }
+
+        private func send(_ message: UnsafeRawBufferPointer) {
             while Glibc.write(transport.device.rawValue, message.baseAddress, message.count) < 0 {
                 switch errno {
                 case EINTR, EAGAIN: continue
@@ -69,16 +109,6 @@ extension ClassicTransport {
                 default: return
                 }
             }
-        }
-    }
-}
-
-extension Request {
-    /// Whether the operation moves data or waits for storage, so that others should be served meanwhile.
-    var mayTakeLong: Bool {
-        switch Opcode(rawValue: header.opcode) {
-        case .read, .write, .fsync, .fsyncdir, .syncfs, .fallocate, .copyFileRange, .copyFileRange64, .destroy: true
-        default: false
         }
     }
 }

@@ -7,15 +7,16 @@ package import SystemPackage
 ///
 /// One worker at a time is the leader: it alone reads, first in a short spin, then asleep in poll(2). The others wait in user
 /// space, since the kernel would wake them at every request, which costs more than the request. A leader handles what is
-/// quick itself and goes on; before what may take long (data, syncing) it hands leadership over.
+/// quick itself and goes on; before what takes long (much data, syncing, what has taken long of late) it hands leadership over.
 package final class ClassicTransport: Transport {
     let device: OwnedDescriptor
     /// A pipe that becomes readable, for ever, when `stop` is called.
     private let wakeupReader: OwnedDescriptor
     private let wakeupWriter: OwnedDescriptor
-    private let configuration: ClassicTransportConfiguration
-    private let maxTransferBytes: Int
-    private let leadership = Leadership()
+    let configuration: ClassicTransportConfiguration
+    let maxTransferBytes: Int
+    let leadership = Leadership()
+    let durations = Durations()
 
     /// `device` is /dev/fuse of a mount whose INIT is done; it becomes non-blocking.
     package init(_ device: OwnedDescriptor, _ configuration: ClassicTransportConfiguration, maxTransferBytes: Int) throws(Failure) {
@@ -36,7 +37,7 @@ package final class ClassicTransport: Transport {
     package func run(_ dispatcher: Dispatcher, workers: [RunningRequest]) throws(Failure) {
         let threads = workers.enumerated().map { index, running in
             WorkerThread(name: "fuse-\(index)") { [self] in
-                Worker(self, dispatcher, running, maxTransferBytes).run(leadership, configuration)
+                Worker(self, dispatcher, running).run()
             }
         }
         for thread in threads { thread.join() }

@@ -2,10 +2,20 @@ import Synchronization
 import Syscalls
 import SystemPackage
 
-/// Who may read from the device: at most one worker at a time.
+/// Who may read from the device: one worker at a time, the leader. The others wait.
+///
+/// A leader keeps its place while it handles what is quick, since waking another thread costs more than that. One of those who
+/// wait, the deputy, looks at the clock: if a leader has been at one request for too long, the deputy takes its place. While
+/// nothing is going on the deputy sleeps, so that an idle mount wakes nobody.
 final class Leadership: @unchecked Sendable {
+    /// How often the deputy looks, and so from when on (up to twice that) a request has taken too long.
+    private static let tickSeconds = 0.0005
+    /// Looks without any request after which the deputy sleeps.
+    private static let idleTickLimit = 20
+
     // Unchecked: these are touched only with `monitor` held.
     private var hasLeader = false
+    private var hasDeputy = false
     private var waitingCount = 0
     private var ended = false
     private var firstError: Errno?
@@ -13,31 +23,92 @@ final class Leadership: @unchecked Sendable {
     private let monitor = Monitor()
     /// As `ended`, for those who look at it between two system calls.
     private let endedFlag = Atomic<Bool>(false)
+    /// Odd while the leader handles a request. Grows with each, so that equal numbers mean the same request.
+    private let progress = Atomic<UInt64>(0)
+    private let deputySleeps = Atomic<Bool>(false)
 
     var hasEnded: Bool { endedFlag.load(ordering: .relaxed) }
     var error: Errno? { monitor.withLock { firstError } }
 
-    /// Waits until this thread leads; false if the session is over.
-    func acquire() -> Bool {
-        monitor.withLock {
-            while hasLeader && !ended {
-                waitingCount += 1
-                monitor.wait()
-                waitingCount -= 1
-            }
-            if ended { return false }
-            hasLeader = true
-            return true
-        }
+    // MARK: The leader
+
+    /// The leader begins to handle a request; returns what `finish` wants.
+    func begin() -> UInt64 {
+        let mark = progress.load(ordering: .relaxed) | 1
+        // Either the deputy sees this mark before it sleeps, or its sleep is seen here: both sides are sequentially consistent.
+        progress.store(mark, ordering: .sequentiallyConsistent)
+        if deputySleeps.load(ordering: .sequentiallyConsistent) { wakeDeputy() }
+        return mark
+    }
+
+    /// The request is done; false if the deputy has taken the lead meanwhile.
+    func finish(_ mark: UInt64) -> Bool {
+        progress.compareExchange(expected: mark, desired: mark + 1, ordering: .sequentiallyConsistent).exchanged
     }
 
     /// Lets another worker lead.
     func release() {
         monitor.withLock {
             hasLeader = false
-            if waitingCount > 0 { monitor.signal() }
+            if waitingCount > 0 || hasDeputy { monitor.signal() }
         }
     }
+
+    private func wakeDeputy() {
+        deputySleeps.store(false, ordering: .relaxed)
+        monitor.withLock { monitor.broadcast() }
+    }
+
+    // MARK: Those who wait
+
+    /// Waits until this thread leads; false if the session is over.
+    func acquire() -> Bool {
+        monitor.withLock {
+            while !ended {
+                if !hasLeader {
+                    hasLeader = true
+                    return true
+                }
+                if hasDeputy {
+                    waitingCount += 1
+                    monitor.wait()
+                    waitingCount -= 1
+                } else {
+                    hasDeputy = true
+                    defer { hasDeputy = false }
+                    if watch() { return true }
+                }
+            }
+            return false
+        }
+    }
+
+    /// The deputy's part, with `monitor` held: true if it has taken the lead, false if the lead is free or all is over.
+    private func watch() -> Bool {
+        var idleTicks = 0
+        var before = progress.load(ordering: .sequentiallyConsistent)
+        while hasLeader && !ended {
+            if idleTicks < Self.idleTickLimit {
+                _ = monitor.wait(seconds: Self.tickSeconds)
+            } else {
+                deputySleeps.store(true, ordering: .sequentiallyConsistent)
+                if progress.load(ordering: .sequentiallyConsistent) == before { monitor.wait() }
+                deputySleeps.store(false, ordering: .relaxed)
+                idleTicks = 0
+            }
+            let now = progress.load(ordering: .sequentiallyConsistent)
+            if now == before, now & 1 == 1, hasLeader, !ended, takeLead(from: now) { return true }
+            idleTicks = now == before ? idleTicks + 1 : 0
+            before = now
+        }
+        return false
+    }
+
+    private func takeLead(from mark: UInt64) -> Bool {
+        progress.compareExchange(expected: mark, desired: mark + 1, ordering: .sequentiallyConsistent).exchanged
+    }
+
+    // MARK: The end
 
     /// The session is over; the first error counts.
     func end(_ error: Errno?) {
