@@ -1,10 +1,12 @@
 import FUSE
 import Glibc
-import LinuxTesting
 import Synchronization
 import SystemPackage
 
 extension MemoryFileSystem {
+    private static let xattrCreate: UInt32 = 1
+    private static let xattrReplace: UInt32 = 2
+
     func getattr(_ node: NodeID, handle: UInt64?, _ context: RequestContext) throws(Errno) -> AttributesReply {
         note("getattr")
         return try state.withLock { state throws(Errno) in AttributesReply(try state.node(node).attributes) }
@@ -65,8 +67,8 @@ extension MemoryFileSystem {
         try state.withLock { state throws(Errno) in
             let node = try state.node(node)
             let name = Array(name)
-            if flags & UInt32(xattrCreate) != 0, node.xattrs[name] != nil { throw .fileExists }
-            if flags & UInt32(xattrReplace) != 0, node.xattrs[name] == nil { throw Errno(rawValue: ENODATA) }
+            if flags & Self.xattrCreate != 0, node.xattrs[name] != nil { throw .fileExists }
+            if flags & Self.xattrReplace != 0, node.xattrs[name] == nil { throw Errno(rawValue: ENODATA) }
             node.xattrs[name] = Array(value)
         }
     }
@@ -104,6 +106,7 @@ extension MemoryFileSystem {
 
     func statfs(_ node: NodeID, _ context: RequestContext) throws(Errno) -> Statistics {
         note("statfs")
+        while statfsWaits.load(ordering: .relaxed), count("readlink") == 0, !context.isInterrupted { usleep(1000) }
         return Statistics(blocks: 1000, freeBlocks: 600, availableBlocks: 500, files: 4000, freeFiles: 3000)
     }
 }

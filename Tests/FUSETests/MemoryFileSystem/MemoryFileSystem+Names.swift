@@ -1,6 +1,5 @@
 import FUSE
 import Glibc
-import LinuxTesting
 import Synchronization
 import SystemPackage
 

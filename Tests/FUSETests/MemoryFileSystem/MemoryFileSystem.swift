@@ -1,6 +1,5 @@
 import FUSE
 import Glibc
-import LinuxTesting
 import Synchronization
 import SystemPackage
 
@@ -72,6 +71,9 @@ final class MemoryFileSystem: FUSEFileSystem {
     }
 
     func destroy() { destroyed.store(true, ordering: .relaxed) }
+
+    /// While this is set, `statfs` waits until the mount has answered a READLINK.
+    let statfsWaits = Atomic<Bool>(false)
 
     func note(_ name: String) { counts.withLock { $0[name, default: 0] += 1 } }
     func count(_ name: String) -> Int { counts.withLock { $0[name] ?? 0 } }

@@ -263,6 +263,33 @@ import Testing
         try mount.unmount()
     }
 
+    /// A request that takes for ever does not hold up the others, whatever its kind.
+    @Test func oneSlowRequestStopsNobody() throws {
+        let mount = try MountedFixture()
+        try checked(symlink("target", mount.path("link")))
+        mount.fileSystem.statfsWaits.store(true, ordering: .relaxed)
+        let path = mount.path
+        let slow = WorkerThread(name: "slow") {
+            var statistics = statvfs()
+            if statvfs(path, &statistics) != 0 { Issue.record("statvfs: \(errno)") }
+        }
+        while mount.fileSystem.count("statfs") == 0 { waitAMoment() }
+        var target = [CChar](repeating: 0, count: 100)
+        #expect(readlink(mount.path("link"), &target, 100) == 6)
+        slow.join()
+        try mount.unmount()
+    }
+
+    /// A handler learns that the program that waits for it got a signal.
+    @Test func interruptReachesTheHandler() throws {
+        let mount = try MountedFixture()
+        mount.fileSystem.statfsWaits.store(true, ordering: .relaxed)
+        let result = try shell("timeout -s INT 0.2 stat -f . || test $? = 124", in: mount.path)
+        #expect(result.status == 0)
+        #expect(mount.fileSystem.count("readlink") == 0)
+        try mount.unmount()
+    }
+
     @Test func unmountEndsTheSession() throws {
         let mount = try MountedFixture()
         try writeFile(mount.path("f"), [1])
