@@ -131,6 +131,7 @@ public final class VolumeLog: @unchecked Sendable {
     private func makeTail() -> LogTail {
         var configuration = LogTail.Configuration()
         configuration.segmentSizeBytes = options.segmentSizeBytes
+        configuration.allocationStepBytes = min(configuration.allocationStepBytes, max(options.segmentSizeBytes / 4, 64 << 10))
         return LogTail(
             storage: storage, pool: pool, configuration: configuration,
             actions: LogTail.Actions(

@@ -13,29 +13,60 @@ import Tables
 public typealias Relocator = @Sendable (_ chunk: ChunkLocation, _ inode: UInt64, _ fileOffset: UInt64) throws(Failure) -> Int
 
 extension VolumeLog {
-    /// Moves the live data out of the emptiest segment, so that the next checkpoints can delete it. The caller holds `cleaning`.
+    /// Makes the room that garbage takes usable again: a little at a time, and when room is wanted, until there is none to be had. The
+    /// caller holds `cleaning`.
     func clean() throws(Failure) {
         try dropEmptySegments()
-        guard let relocate = relocator.withLock({ $0 }), let victim = victim() else { return }
-        let moved = try clean(victim, relocate)
-        changes.withLock {
-            counters.cleanedSegments += 1
-            counters.cleanedBytes += UInt64(max(0, moved))
+        while try cleanOneOrMore(), isRoomWanted, !cleaner.isDismissed {
+            try dropEmptySegments()
+            roomMayBeBack()
         }
     }
 
-    /// The segment whose cleaning gives most room for the least copying; nil if none is worth it.
+    /// Moves the live data out of the emptiest segment, so that the next checkpoints can delete it. When room is wanted, out of as many
+    /// as there is room to move to.
+    /// - Returns: whether a segment was emptied.
+    private func cleanOneOrMore() throws(Failure) -> Bool {
+        guard let relocate = relocator.withLock({ $0 }) else { return false }
+        if isRoomWanted, victim() == nil, victim(olderThan: .max) != nil {
+            // What was written since the last checkpoint holds garbage that is wanted now.
+            try checkpoint()
+        }
+        var emptied = 0
+        var movedBytes = 0
+        while emptied < 16, !cleaner.isDismissed, let victim = victim() {
+            do throws(Failure) { movedBytes += try clean(victim, relocate) } catch {
+                // What was emptied before gives the room to go on.
+                guard error.kind == .noSpace, emptied > 0 else { throw error }
+                break
+            }
+            emptied += 1
+            if !isRoomWanted { break }
+        }
+        changes.withLock {
+            counters.cleanedSegments += UInt64(emptied)
+            counters.cleanedBytes += UInt64(max(0, movedBytes))
+        }
+        return emptied > 0
+    }
+
+    private var isRoomWanted: Bool { changes.withLock { isFull || isShortOfRoom } }
+
     private func victim() -> SegmentFacts? {
         // Younger ones may still be emptied by themselves.
-        let checkpoint = commitLock.withLock { head?.checkpoint.segment ?? 0 }
-        return changes.withLock {
+        victim(olderThan: commitLock.withLock { head?.checkpoint.segment ?? 0 })
+    }
+
+    /// The segment whose cleaning gives most room for the least copying; nil if none is worth it.
+    private func victim(olderThan limit: UInt64) -> SegmentFacts? {
+        changes.withLock {
             let garbage = segments.values.reduce(Int64(0)) { $0 + Int64($1.facts.sizeBytes) - $1.facts.liveBytes }
             let total = segments.values.reduce(Int64(0)) { $0 + Int64($1.facts.sizeBytes) }
             // Little garbage in all is cheaper kept than moved.
             guard garbage > max(total / 8, 4 << 20) || isFull || isShortOfRoom else { return nil }
             return segments.values.filter { state in
                 let facts = state.facts
-                return !state.isActive && !state.isUncleanable && state.unclaimedBytes == 0 && facts.number < checkpoint
+                return !state.isActive && !state.isUncleanable && state.unclaimedBytes == 0 && facts.number < limit
                     && facts.liveBytes > 0 && Double(facts.liveBytes) < options.cleaningThreshold * Double(facts.sizeBytes)
             }.map(\.facts).min { $0.utilization < $1.utilization }
         }
@@ -78,9 +109,10 @@ extension VolumeLog {
     /// they are made even if the log is short.
     private func dropEmptySegments() throws(Failure) {
         let now = Clock.seconds()
-        let (garbage, isUrgent) = changes.withLock {
+        let isUrgent = isRoomWanted
+        let garbage = changes.withLock {
             let empty = segments.values.filter { !$0.isActive && $0.facts.liveBytes == 0 && $0.unclaimedBytes == 0 }
-            return (empty.reduce(UInt64(0)) { $0 + $1.facts.sizeBytes }, isFull || isShortOfRoom)
+            return empty.reduce(UInt64(0)) { $0 + $1.facts.sizeBytes }
         }
         guard garbage > (isUrgent ? 0 : 16 << 20) || waitingObsolete > 0 || tree.hasObsolete else { return }
         guard isUrgent || now - lastDropSeconds > 20 else { return }

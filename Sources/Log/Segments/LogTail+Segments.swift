@@ -81,7 +81,7 @@ extension LogTail {
         return try pool.withBuffer { (buffer) throws(Failure) -> Digest32 in
             let frame = UnsafeMutableRawBufferPointer(rebasing: buffer[0..<size])
             let digest = FrameSealing.seal(header, payload, at: place, with: segment.cipher, into: frame)
-            try segment.blob.write(UnsafeRawBufferPointer(frame), at: place.offset)
+            try write(UnsafeRawBufferPointer(frame), to: segment, at: place.offset)
             unsyncedBytes += UInt64(size)
             return digest
         }

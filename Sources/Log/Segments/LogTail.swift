@@ -117,7 +117,7 @@ final class LogTail: @unchecked Sendable {
             let digest = try pool.withBuffer { (buffer) throws(Failure) -> Digest32 in
                 let frame = UnsafeMutableRawBufferPointer(rebasing: buffer[0..<header.frameSizeBytes])
                 let digest = FrameSealing.seal(header, payload, at: place.place, with: place.segment.cipher, into: frame)
-                try place.segment.blob.write(UnsafeRawBufferPointer(frame), at: place.offset)
+                try write(UnsafeRawBufferPointer(frame), to: place.segment, at: place.offset)
                 return digest
             }
             monitor.withLock {
@@ -131,6 +131,16 @@ final class LogTail: @unchecked Sendable {
                 finish(place, header.frameSizeBytes)
             }
             throw error
+        }
+    }
+
+    /// Writes a sealed frame. There may be no room for it although room was allocated: a quota on a storage that never overwrites in place
+    /// counts it again. The same bytes are written once more then, with the room that was kept for that: no page was lost, as when a
+    /// sync fails.
+    func write(_ frame: UnsafeRawBufferPointer, to segment: ActiveSegment, at offset: UInt64) throws(Failure) {
+        do { try segment.blob.write(frame, at: offset) } catch {
+            guard error.kind == .noSpace, actions.releaseReserve() else { throw error }
+            try segment.blob.write(frame, at: offset)
         }
     }
 

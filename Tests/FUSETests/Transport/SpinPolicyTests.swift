@@ -26,8 +26,8 @@ import Testing
                 gap += 1
             }
         }
-        #expect(gaps.prefix(6) == [31, 63, 127, 255, 511, 1023])
-        #expect(gaps.dropFirst(6).allSatisfy { $0 == 1023 })
+        #expect(gaps.prefix(6) == [32, 64, 128, 256, 512, 1024])
+        #expect(gaps.dropFirst(6).allSatisfy { $0 == 1024 })
     }
 
     @Test func comesBackWhenItPaysAgain() {
