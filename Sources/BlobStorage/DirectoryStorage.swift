@@ -129,7 +129,9 @@ public final class DirectoryStorage: BlobStorage {
         var facts = statvfs()
         if fstatvfs(root.rawValue, &facts) != 0 { throw failure("statvfs", ".", .current) }
         let unit = UInt64(facts.f_frsize)
-        return StorageCapacity(totalBytes: UInt64(facts.f_blocks) * unit, availableBytes: UInt64(facts.f_bavail) * unit)
+        // Some file systems keep blocks that only root may take.
+        let free = geteuid() == 0 ? facts.f_bfree : facts.f_bavail
+        return StorageCapacity(totalBytes: UInt64(facts.f_blocks) * unit, availableBytes: UInt64(free) * unit)
     }
 }
 

@@ -59,7 +59,7 @@ extension VolumeLog {
 
     private func flushTables() throws(Failure) {
         do throws(Failure) { _ = try tree.flushFrozen() } catch {
-            guard error.kind == .noSpace, releaseReserve() else { throw error }
+            guard error.kind == .noSpace, releaseReserve(for: .committing) else { throw error }
             _ = try tree.flushFrozen()
         }
     }
@@ -138,34 +138,9 @@ extension VolumeLog {
                 continue
             } catch { report("cannot delete a blob that is no longer needed: \(error)") }
         }
-        if !gone.isEmpty { roomMayBeBack() }
+        if !gone.isEmpty { roomCameBack() }
     }
 
     /// Blobs that wait for one or two more checkpoints before they can go.
     var waitingObsolete: Int { commitLock.withLock { obsolete.reduce(0) { $0 + $1.count } } }
-
-    // MARK: A full disk
-
-    func releaseReserve() -> Bool {
-        changes.withLock { isFull = true }
-        cleaner.kick()
-        return reserve.release()
-    }
-
-    /// A write found no room: empty segments are to go now.
-    func wantRoom() {
-        changes.withLock { isShortOfRoom = true }
-        cleaner.kick()
-    }
-
-    /// Takes the reserve again where there is room for it, and lets writers go on.
-    func roomMayBeBack() {
-        guard changes.withLock({ isFull || isShortOfRoom }) else { return }
-        if reserve.take() {
-            changes.withLock {
-                isFull = false
-                isShortOfRoom = false
-            }
-        }
-    }
 }

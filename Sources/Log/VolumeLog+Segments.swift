@@ -51,13 +51,9 @@ extension VolumeLog {
         precondition(data.count > 0 && data.count <= ChunkLocation.maximumSizeBytes)
         if options.isReadOnly { throw Failure(.readOnly, "the volume is open for reading only", object: storage.name) }
         if !hasSession.load(ordering: .acquiring) { try commitLock.withLock { () throws(Failure) in try startSession() } }
-        // What was kept for deleting and cleaning is not for new data.
-        if changes.withLock({ isFull }), !isMovingThread {
-            throw Failure(.noSpace, "the storage is full", object: storage.name, cause: .noSpace)
-        }
         let header = FrameHeader(
             kind: .chunk, blockSizeLog2: FrameHeader.dataBlockSizeLog2, payloadSizeBytes: data.count, first: inode, second: fileOffset)
-        let place = try writeFrame(header, data)
+        let place = try writeWhereRoom(header, data)
         changes.withLock { segments[place.segment.number]?.unclaimedBytes += Int64(data.count) }
         let chunk = ChunkLocation(
             segment: place.segment.number, frameOffset: UInt32(place.offset), frame: place.frame, sizeBytes: UInt32(data.count),
@@ -79,11 +75,26 @@ extension VolumeLog {
     /// Beyond this the background commits without being asked.
     static let backgroundSyncBytes: UInt64 = 32 << 20
 
+    /// Waits for room as long as the cleaner makes some.
+    private func writeWhereRoom(_ header: FrameHeader, _ data: UnsafeRawBufferPointer) throws(Failure) -> LogTail.Reservation {
+        while true {
+            do throws(Failure) {
+                // What was kept for deleting and cleaning is not for new data.
+                if changes.withLock({ isFull }), !isMovingThread {
+                    throw Failure(.noSpace, "the storage is full", object: storage.name, cause: .noSpace)
+                }
+                return try writeFrame(header, data)
+            } catch {
+                guard error.kind == .noSpace, tail.failure == nil, waitForRoom() else { throw error }
+            }
+        }
+    }
+
     private func writeFrame(_ header: FrameHeader, _ data: UnsafeRawBufferPointer) throws(Failure) -> LogTail.Reservation {
         do throws(Failure) {
             do { return try tail.write(header, data) } catch {
                 // The cleaner makes room by writing: it may use what is kept for that.
-                guard error.kind == .noSpace, tail.failure == nil, isMovingThread, releaseReserve() else { throw error }
+                guard error.kind == .noSpace, tail.failure == nil, isMovingThread, releaseReserve(for: .moving) else { throw error }
                 return try tail.write(header, data)
             }
         } catch {

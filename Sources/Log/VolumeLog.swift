@@ -42,6 +42,11 @@ public final class VolumeLog: @unchecked Sendable {
     var isFull = false
     /// A write found no room: what is garbage is wanted at once.
     var isShortOfRoom = false
+    /// How often blobs were deleted, and how many rounds the cleaner has done: for those who wait for room.
+    var deletions = 0
+    var cleaningRounds = 0
+    /// The garbage that there was when waiting for room was last in vain.
+    var hopelessGarbageBytes = Int64.min
     var counters = LogStatistics()
 
     /// Guards the variables below, up to the next mark.
@@ -139,7 +144,7 @@ public final class VolumeLog: @unchecked Sendable {
                 discardSegment: { [unowned self] in discardSegment($0) },
                 openingFacts: { [unowned self] in opening(of: $0) },
                 didClose: { [unowned self] in didClose($0, next: $1) },
-                releaseReserve: { [unowned self] in releaseReserve() }))
+                releaseReserve: { [unowned self] in releaseReserve(for: .committing) }))
     }
 
     // MARK: What callers see

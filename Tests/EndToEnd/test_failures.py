@@ -178,19 +178,19 @@ def full_disk(disk):
     volume.check("--deep")
 
 
-@test(engine=True, full=True, root=True, seconds=600)
+@test(engine=True, root=True, seconds=600)
 def full_disk_on_ext4():
     with small_disk(400) as disk:
         full_disk(disk)
 
 
-@test(engine=True, full=True, root=True, seconds=600)
+@test(engine=True, root=True, seconds=600)
 def full_disk_on_tmpfs():
     with small_disk(300, kind="tmpfs") as disk:
         full_disk(disk)
 
 
-@test(engine=True, full=True, root=True, seconds=600, needs=("mkfs.btrfs", "btrfs"))
+@test(engine=True, root=True, seconds=600, needs=("mkfs.btrfs", "btrfs"))
 def quota_used_up():
     """A quota group of btrfs, which holds for root too: EDQUOT below the volume while the disk has room."""
     with small_disk(1500, kind="btrfs") as disk:

@@ -34,7 +34,9 @@ extension VolumeLog {
         }
         var emptied = 0
         var movedBytes = 0
-        while emptied < 16, !cleaner.isDismissed, let victim = victim() {
+        var room = isRoomWanted ? try roomForMoving() : .max
+        while emptied < 16, !cleaner.isDismissed, let victim = victim(), victim.liveBytes < room {
+            room -= victim.liveBytes
             do throws(Failure) { movedBytes += try clean(victim, relocate) } catch {
                 // What was emptied before gives the room to go on.
                 guard error.kind == .noSpace, emptied > 0 else { throw error }
@@ -50,8 +52,6 @@ extension VolumeLog {
         return emptied > 0
     }
 
-    private var isRoomWanted: Bool { changes.withLock { isFull || isShortOfRoom } }
-
     private func victim() -> SegmentFacts? {
         // Younger ones may still be emptied by themselves.
         victim(olderThan: commitLock.withLock { head?.checkpoint.segment ?? 0 })
@@ -60,10 +60,9 @@ extension VolumeLog {
     /// The segment whose cleaning gives most room for the least copying; nil if none is worth it.
     private func victim(olderThan limit: UInt64) -> SegmentFacts? {
         changes.withLock {
-            let garbage = segments.values.reduce(Int64(0)) { $0 + Int64($1.facts.sizeBytes) - $1.facts.liveBytes }
             let total = segments.values.reduce(Int64(0)) { $0 + Int64($1.facts.sizeBytes) }
             // Little garbage in all is cheaper kept than moved.
-            guard garbage > max(total / 8, 4 << 20) || isFull || isShortOfRoom else { return nil }
+            guard garbageBytes > max(total / 8, 4 << 20) || isFull || isShortOfRoom else { return nil }
             return segments.values.filter { state in
                 let facts = state.facts
                 return !state.isActive && !state.isUncleanable && state.unclaimedBytes == 0 && facts.number < limit

@@ -29,6 +29,7 @@ extension VolumeLog {
         attempt { () throws(Failure) in for _ in 0..<4 { if try !tree.compactIfNeeded() { break } } }
         attempt { () throws(Failure) in try cleaning.withLock { () throws(Failure) in try clean() } }
         roomMayBeBack()
+        endCleaningRound()
         return tail.failure == nil
     }
 
@@ -58,15 +59,15 @@ extension VolumeLog {
     }
 
     private func attempt(_ work: () throws(Failure) -> Void) {
-        do { try work() } catch { report("background work failed: \(error)") }
+        do { try work() } catch { report("background work failed: \(error)", like: "\(error.kind)") }
     }
 
-    /// Tells of a failure; of the same one at most once a minute.
-    func report(_ text: String) {
+    /// Tells of a failure; of one like the last one at most once a minute.
+    func report(_ text: String, like kind: String? = nil) {
         let now = Clock.seconds()
         let isNew = lastReport.withLock { last in
-            if last.text == text, now - last.seconds < 60 { return false }
-            last = (text, now)
+            if last.text == kind ?? text, now - last.seconds < 60 { return false }
+            last = (kind ?? text, now)
             return true
         }
         if isNew { options.report(text) }
@@ -87,7 +88,7 @@ extension VolumeLog {
             if hasSession.load(ordering: .relaxed) || hasChanges { try makeCheckpoint(isClean: true) }
         }
         do { try tail.finish() } catch { report("cannot trim a segment: \(error)") }
-        _ = reserve.release()
+        _ = reserve.release(for: .committing)
     }
 
     /// Ends as a crash would: what was not made durable is lost. For a volume that is dropped without being closed.

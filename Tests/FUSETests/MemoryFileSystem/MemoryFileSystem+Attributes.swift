@@ -106,7 +106,7 @@ extension MemoryFileSystem {
 
     func statfs(_ node: NodeID, _ context: RequestContext) throws(Errno) -> Statistics {
         note("statfs")
-        while statfsWaits.load(ordering: .relaxed), count("readlink") == 0, !context.isInterrupted { usleep(1000) }
+        while statfsWaits.load(ordering: .relaxed), count("readlink") == 0, !context.isInterrupted { waitAMoment() }
         return Statistics(blocks: 1000, freeBlocks: 600, availableBlocks: 500, files: 4000, freeFiles: 3000)
     }
 }

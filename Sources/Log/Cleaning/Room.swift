@@ -1,0 +1,88 @@
+import BlobStorage
+import Syscalls
+
+/// Room on a storage that is full, or nearly so.
+extension VolumeLog {
+    /// The reserve, or a part of it, is given up: from now on only what makes the volume smaller is taken, until there is room again.
+    func releaseReserve(for use: Reserve.Use) -> Bool {
+        let isNew = changes.withLock {
+            defer { isFull = true }
+            return !isFull
+        }
+        if isNew { cleaner.kick() }
+        return reserve.release(for: use)
+    }
+
+    /// A write found no room: what is garbage is to go now.
+    func wantRoom() {
+        let isNew = changes.withLock {
+            defer { isShortOfRoom = true }
+            return !isShortOfRoom
+        }
+        // Not at each write that fails: while room is wanted, the cleaner looks for it each second anyway.
+        if isNew { cleaner.kick() }
+    }
+
+    /// Whether to clean without regard to what it costs: a write found no room, or the next ones will.
+    var isRoomWanted: Bool {
+        if changes.withLock({ isFull || isShortOfRoom }) { return true }
+        guard let capacity = try? storage.capacity() else { return false }
+        return capacity.availableBytes < min(capacity.totalBytes / 8, 1 << 30)
+    }
+
+    /// What may be filled with moved data before something is deleted. A part of the free room and of the reserve stays for the
+    /// checkpoints that let the emptied segments go.
+    func roomForMoving() throws(Failure) -> Int64 {
+        let free = try storage.capacity().availableBytes + reserve.bytesForMoving
+        return Int64(min(free - min(free, max(free / 4, 2 << 20)), 1 << 40))
+    }
+
+    /// Takes the reserve again where there is room for it, and lets writers go on.
+    func roomMayBeBack() {
+        guard changes.withLock({ isFull || isShortOfRoom }), reserve.take() else { return }
+        changes.withLock {
+            isFull = false
+            isShortOfRoom = false
+            changes.broadcast()
+        }
+    }
+
+    /// Blobs were deleted.
+    func roomCameBack() {
+        changes.withLock {
+            deletions += 1
+            hopelessGarbageBytes = .min
+        }
+        roomMayBeBack()
+        changes.withLock { changes.broadcast() }
+    }
+
+    func endCleaningRound() {
+        changes.withLock {
+            cleaningRounds += 1
+            changes.broadcast()
+        }
+    }
+
+    /// Bytes in segments that no extent points to. The caller holds `changes`.
+    var garbageBytes: Int64 {
+        segments.values.reduce(0) { $0 + ($1.isActive ? 0 : Int64($1.facts.sizeBytes) - $1.facts.liveBytes) }
+    }
+
+    /// Waits for the cleaner to make room, for a writer that found none. The writer should hold no lock that the cleaner needs; if it does,
+    /// both are held up until the time is over, no more.
+    /// - Returns: whether blobs were deleted, so that it makes sense to try again.
+    func waitForRoom() -> Bool {
+        guard options.hasHousekeeper, !isMovingThread else { return false }
+        wantRoom()
+        return changes.withLock {
+            let garbage = garbageBytes
+            guard garbage > Int64(options.segmentSizeBytes / 2), garbage / 2 > hopelessGarbageBytes else { return false }
+            let (before, lastRound, end) = (deletions, cleaningRounds + 2, Clock.seconds() + 10)
+            // The round that is on now may have looked already.
+            while deletions == before, cleaningRounds < lastRound, Clock.seconds() < end { _ = changes.wait(seconds: 1) }
+            if deletions == before { hopelessGarbageBytes = garbage }
+            return deletions != before
+        }
+    }
+}
