@@ -37,6 +37,7 @@ let package = Package(
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .target(name: "CSyscalls"),
+        .target(name: "CURing", linkerSettings: [.linkedLibrary("uring")]),
 
         layer("Syscalls", ["CSyscalls", .product(name: "SystemPackage", package: "swift-system")]),
         layer("Records"),
@@ -56,7 +57,7 @@ let package = Package(
         layer(
             "FileSystem",
             ["Records", "MetadataStore", "ChunkStore", "Log", "BlobStorage", "KeyManagement", "Sealing", "Syscalls"]),
-        layer("FUSE", ["CSyscalls", "Syscalls"]),
+        layer("FUSE", ["CSyscalls", "CURing", "Syscalls"]),
         layer("Mount", ["FUSE", "FileSystem", "Syscalls", .product(name: "Logging", package: "swift-log")]),
         .executableTarget(
             name: "efs",

@@ -17,15 +17,32 @@ public final class Session: Sendable {
     ) throws(Failure) {
         let page = 4096
         guard configuration.maxTransferBytes >= page, configuration.maxTransferBytes <= 1 << 20,
-            configuration.maxTransferBytes % page == 0, configuration.classic.threads >= 1
+            configuration.maxTransferBytes % page == 0, configuration.classic.threads >= 1, configuration.uring.entriesPerQueue >= 1
         else { throw Failure(.usage, "transfers are 4 KiB to 1 MiB, in whole pages, by one thread or more") }
-        connection = try Handshake.perform(device, configuration)
-        let transport = try ClassicTransport(device, configuration.classic, maxTransferBytes: configuration.maxTransferBytes)
+        var wanted = configuration
+        if configuration.transport != .classic, URingTransport.isAvailable { wanted.flags.insert(.overIOUring) }
+        connection = try Handshake.perform(device, wanted)
+        let transport = try Self.makeTransport(device, configuration, connection)
         self.transport = transport
-        workers = (0..<configuration.classic.threads).map { _ in RunningRequest() }
+        workers = (0..<transport.workerCount).map { _ in RunningRequest() }
         dispatcher = Dispatcher(fileSystem, workers: workers)
         notifier = Notifier { bytes throws(Errno) in try transport.notify(bytes) }
         fileSystem.started(connection, notifier)
+    }
+
+    /// By which way requests come.
+    public var transportKind: TransportKind { transport.kind }
+
+    private static func makeTransport(
+        _ device: OwnedDescriptor, _ configuration: SessionConfiguration, _ connection: Connection
+    ) throws(Failure) -> any Transport {
+        if connection.flags.contains(.overIOUring) { return try URingTransport(device, configuration) }
+        if configuration.transport == .uring {
+            throw Failure(
+                .notPermitted, "this kernel offers no FUSE over io_uring", object: "/dev/fuse",
+                hint: "Linux 6.14 or newer, and as root: echo Y > /sys/module/fuse/parameters/enable_uring")
+        }
+        return try ClassicTransport(device, configuration.classic, maxTransferBytes: configuration.maxTransferBytes)
     }
 
     /// Serves until the mount is gone or `stop` is called; blocks.

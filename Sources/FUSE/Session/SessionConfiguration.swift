@@ -12,7 +12,9 @@ public struct SessionConfiguration: Sendable {
     public var congestionThreshold: UInt16 = 48
     /// Nanoseconds between two times that a file can tell apart.
     public var timeGranularityNanoseconds: UInt32 = 1
+    public var transport = TransportChoice.auto
     public var classic = ClassicTransportConfiguration()
+    public var uring = URingTransportConfiguration()
 
     public init() {}
 }

@@ -34,6 +34,9 @@ package final class ClassicTransport: Transport {
         }
     }
 
+    package var workerCount: Int { configuration.threads }
+    package var kind: TransportKind { .classic }
+
     package func run(_ dispatcher: Dispatcher, workers: [RunningRequest]) throws(Failure) {
         let threads = workers.enumerated().map { index, running in
             WorkerThread(name: "fuse-\(index)") { [self] in

@@ -4,6 +4,12 @@ package import SystemPackage
 /// Brings requests to a dispatcher and takes its replies to the kernel. What handles a request sees the header, the
 /// operation's structure, the payload and a buffer for the reply, and does not know which transport they came by.
 package protocol Transport: AnyObject, Sendable {
+    /// How many requests may be in work at one time; `run` takes so many.
+    var workerCount: Int { get }
+
+    /// What is really in use.
+    var kind: TransportKind { get }
+
     /// Serves until the mount is gone or `stop` is called; blocks.
     func run(_ dispatcher: Dispatcher, workers: [RunningRequest]) throws(Failure)
 
@@ -12,6 +18,23 @@ package protocol Transport: AnyObject, Sendable {
 
     /// Sends a whole notification. Blocks while the kernel holds locks that it needs.
     func notify(_ message: UnsafeRawBufferPointer) throws(Errno)
+}
+
+/// By which way requests come.
+public enum TransportKind: String, Sendable {
+    /// read(2) and write(2) on /dev/fuse.
+    case classic
+    /// FUSE over io_uring.
+    case uring
+}
+
+/// Which transport is wanted.
+public enum TransportChoice: String, Sendable, CaseIterable {
+    /// io_uring where the kernel offers it, else classic.
+    case auto
+    case classic
+    /// io_uring, or the session fails.
+    case uring
 }
 
 /// How the classic transport waits.

@@ -8,8 +8,8 @@ import Testing
 
 /// Real mounts. They need /dev/fuse; where that is missing they fail and say so, since a pass would mean nothing.
 @Suite(.serialized) struct MountTests {
-    @Test func namesAndTypes() throws {
-        let mount = try MountedFixture()
+    @Test(arguments: Transports.all) func namesAndTypes(_ transport: TransportChoice) throws {
+        let mount = try MountedFixture(transport: transport)
         try checked(mkdir(mount.path("folder"), 0o750))
         try writeFile(mount.path("folder/file"), Array("content".utf8))
         try checked(symlink("folder/file", mount.path("link")))
@@ -31,11 +31,12 @@ import Testing
         try checked(rmdir(mount.path("folder")))
         #expect(try status(mount.path("hard")).st_nlink == 1)
         #expect(access(mount.path("missing"), F_OK) == -1 && errno == ENOENT)
+        #expect(mount.session.transportKind.rawValue == transport.rawValue)
         try mount.unmount()
     }
 
-    @Test func renames() throws {
-        let mount = try MountedFixture()
+    @Test(arguments: Transports.all) func renames(_ transport: TransportChoice) throws {
+        let mount = try MountedFixture(transport: transport)
         try writeFile(mount.path("a"), [1])
         try writeFile(mount.path("b"), [2])
         func move(_ from: String, _ to: String, _ flags: UInt32) -> CInt { renameat2(mount.path(from), mount.path(to), flags) }
@@ -50,8 +51,8 @@ import Testing
         try mount.unmount()
     }
 
-    @Test func dataOfAllSizes() throws {
-        let mount = try MountedFixture()
+    @Test(arguments: Transports.all) func dataOfAllSizes(_ transport: TransportChoice) throws {
+        let mount = try MountedFixture(transport: transport)
         for size in [0, 1, 4095, 4096, 4097, 131072, 1 << 20, (1 << 20) + 1, 3_000_000] {
             var content = [UInt8](repeating: UInt8(truncatingIfNeeded: size), count: size)
             for at in stride(from: 0, to: size, by: 509) { content[at] = UInt8(truncatingIfNeeded: at / 509 &* 7) }
@@ -69,8 +70,8 @@ import Testing
         posix_fadvise(file.rawValue, 0, 0, POSIX_FADV_DONTNEED)
     }
 
-    @Test func directIO() throws {
-        let mount = try MountedFixture()
+    @Test(arguments: Transports.all) func directIO(_ transport: TransportChoice) throws {
+        let mount = try MountedFixture(transport: transport)
         let file = try openFile(mount.path("direct"), O_CREAT | O_RDWR | directIOFlag)
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 4096)
         defer { memory.deallocate() }
@@ -81,8 +82,8 @@ import Testing
         #expect(memory[0] == 0 && memory[4096] == 0 && memory[8192] == 1)
     }
 
-    @Test func attributes() throws {
-        let mount = try MountedFixture()
+    @Test(arguments: Transports.all) func attributes(_ transport: TransportChoice) throws {
+        let mount = try MountedFixture(transport: transport)
         try writeFile(mount.path("f"), Array("0123456789".utf8))
         try checked(chmod(mount.path("f"), 0o4711))
         #expect(try status(mount.path("f")).st_mode == S_IFREG | 0o4711)
@@ -104,8 +105,8 @@ import Testing
         try mount.unmount()
     }
 
-    @Test func birthTimes() throws {
-        let mount = try MountedFixture()
+    @Test(arguments: Transports.all) func birthTimes(_ transport: TransportChoice) throws {
+        let mount = try MountedFixture(transport: transport)
         try writeFile(mount.path("f"), [1])
         let birth = try #require(birthTime(mount.path("f")))
         #expect(birth.mask & 0x800 != 0)
@@ -114,8 +115,8 @@ import Testing
         try mount.unmount()
     }
 
-    @Test func extendedAttributes() throws {
-        let mount = try MountedFixture()
+    @Test(arguments: Transports.all) func extendedAttributes(_ transport: TransportChoice) throws {
+        let mount = try MountedFixture(transport: transport)
         let path = mount.path("f")
         try writeFile(path, [])
         var value = [UInt8](repeating: 0, count: 65536)
@@ -133,8 +134,8 @@ import Testing
         try mount.unmount()
     }
 
-    @Test func openUnlinkedAndTemporary() throws {
-        let mount = try MountedFixture()
+    @Test(arguments: Transports.all) func openUnlinkedAndTemporary(_ transport: TransportChoice) throws {
+        let mount = try MountedFixture(transport: transport)
         let file = try openFile(mount.path("gone"), O_CREAT | O_RDWR)
         try checked(unlink(mount.path("gone")))
         try Array("still here".utf8).withBytes { (bytes) throws(Errno) in try file.write(bytes, at: 0) }
@@ -152,8 +153,8 @@ import Testing
         withExtendedLifetime((file, temporary)) {}
     }
 
-    @Test func allocationAndHoles() throws {
-        let mount = try MountedFixture()
+    @Test(arguments: Transports.all) func allocationAndHoles(_ transport: TransportChoice) throws {
+        let mount = try MountedFixture(transport: transport)
         try writeFile(mount.path("f"), [UInt8](repeating: 1, count: 10000))
         let file = try openFile(mount.path("f"), O_RDWR)
         for mode in [CInt(0), 1, 3, 16, 17] {
@@ -171,8 +172,8 @@ import Testing
         #expect(try readFile(mount.path("copy")) == Array(try readFile(mount.path("f")).prefix(5000)))
     }
 
-    @Test func syncing() throws {
-        let mount = try MountedFixture()
+    @Test(arguments: Transports.all) func syncing(_ transport: TransportChoice) throws {
+        let mount = try MountedFixture(transport: transport)
         let file = try openFile(mount.path("f"), O_CREAT | O_RDWR)
         try checked(fsync(file.rawValue))
         try checked(fdatasync(file.rawValue))
@@ -184,8 +185,8 @@ import Testing
     }
 
     /// With no-open, opening and closing sends nothing.
-    @Test func opensWithoutRequests() throws {
-        let mount = try MountedFixture(.init(answersOpen: false, answersCreate: false, answersFlush: false))
+    @Test(arguments: Transports.all) func opensWithoutRequests(_ transport: TransportChoice) throws {
+        let mount = try MountedFixture(transport: transport, .init(answersOpen: false, answersCreate: false, answersFlush: false))
         for index in 0..<20 { try writeFile(mount.path("f\(index)"), [1, 2, 3]) }
         for index in 0..<20 { #expect(try readFile(mount.path("f\(index)")) == [1, 2, 3]) }
         _ = try names(in: mount.path)
@@ -202,8 +203,8 @@ import Testing
         try mount.unmount()
     }
 
-    @Test func largeDirectory() throws {
-        let mount = try MountedFixture()
+    @Test(arguments: Transports.all) func largeDirectory(_ transport: TransportChoice) throws {
+        let mount = try MountedFixture(transport: transport)
         let wanted = (0..<3000).map { "file-with-a-longer-name-\($0)" }
         for name in wanted { try checked(mknod(mount.path(name), S_IFREG | 0o600, 0)) }
         #expect(try names(in: mount.path).sorted() == ([".", ".."] + wanted).sorted())
@@ -211,8 +212,8 @@ import Testing
         try mount.unmount()
     }
 
-    @Test func sharedMapping() throws {
-        let mount = try MountedFixture()
+    @Test(arguments: Transports.all) func sharedMapping(_ transport: TransportChoice) throws {
+        let mount = try MountedFixture(transport: transport)
         try writeFile(mount.path("f"), [UInt8](repeating: 0, count: 8192))
         let file = try openFile(mount.path("f"), O_RDWR)
         let memory = mmap(nil, 8192, PROT_READ | PROT_WRITE, MAP_SHARED, file.rawValue, 0)!
@@ -223,8 +224,8 @@ import Testing
         #expect(try readFile(mount.path("f"))[5000] == 0x55)
     }
 
-    @Test func notificationsReachTheKernel() throws {
-        let mount = try MountedFixture()
+    @Test(arguments: Transports.all) func notificationsReachTheKernel(_ transport: TransportChoice) throws {
+        let mount = try MountedFixture(transport: transport)
         try writeFile(mount.path("f"), Array("old".utf8))
         let inode = try status(mount.path("f")).st_ino
         #expect(access(mount.path("later"), F_OK) == -1)
@@ -242,8 +243,8 @@ import Testing
         try mount.unmount()
     }
 
-    @Test func fourThreadsAtOnce() throws {
-        let mount = try MountedFixture()
+    @Test(arguments: Transports.all) func fourThreadsAtOnce(_ transport: TransportChoice) throws {
+        let mount = try MountedFixture(transport: transport)
         let path = mount.path
         let threads = (0..<4).map { number in
             WorkerThread(name: "client-\(number)") {
@@ -264,8 +265,8 @@ import Testing
     }
 
     /// A request that takes for ever does not hold up the others, whatever its kind.
-    @Test func oneSlowRequestStopsNobody() throws {
-        let mount = try MountedFixture()
+    @Test(arguments: Transports.all) func oneSlowRequestStopsNobody(_ transport: TransportChoice) throws {
+        let mount = try MountedFixture(transport: transport)
         try checked(symlink("target", mount.path("link")))
         mount.fileSystem.statfsWaits.store(true, ordering: .relaxed)
         let path = mount.path
@@ -281,8 +282,8 @@ import Testing
     }
 
     /// A handler learns that the program that waits for it got a signal.
-    @Test func interruptReachesTheHandler() throws {
-        let mount = try MountedFixture()
+    @Test(arguments: Transports.all) func interruptReachesTheHandler(_ transport: TransportChoice) throws {
+        let mount = try MountedFixture(transport: transport)
         mount.fileSystem.statfsWaits.store(true, ordering: .relaxed)
         let result = try shell("timeout -s INT 0.2 stat -f . || test $? = 124", in: mount.path)
         #expect(result.status == 0)
@@ -290,8 +291,8 @@ import Testing
         try mount.unmount()
     }
 
-    @Test func unmountEndsTheSession() throws {
-        let mount = try MountedFixture()
+    @Test(arguments: Transports.all) func unmountEndsTheSession(_ transport: TransportChoice) throws {
+        let mount = try MountedFixture(transport: transport)
         try writeFile(mount.path("f"), [1])
         let file = try openFile(mount.path("f"), O_RDONLY)
         #expect { try Mounting.unmount(mount.path) } throws: { ($0 as? Failure)?.kind == .busy }
@@ -301,8 +302,8 @@ import Testing
         #expect { try Mounting.unmount(mount.path) } throws: { ($0 as? Failure)?.kind == .missing }
     }
 
-    @Test func nodesAreForgotten() throws {
-        let mount = try MountedFixture()
+    @Test(arguments: Transports.all) func nodesAreForgotten(_ transport: TransportChoice) throws {
+        let mount = try MountedFixture(transport: transport)
         for index in 0..<50 { try writeFile(mount.path("f\(index)"), [1]) }
         for index in 0..<50 { try checked(unlink(mount.path("f\(index)"))) }
         try mount.unmount()
@@ -310,7 +311,7 @@ import Testing
     }
 
     @Test func optionsArrive() throws {
-        let mount = try MountedFixture { options in
+        let mount = try MountedFixture(transport: .auto) { options in
             options.isReadOnly = true
             options.noAccessTimes = true
             options.noExecution = true
@@ -338,8 +339,8 @@ import Testing
     }
 
     /// A stopped session ends although the mount is still there.
-    @Test func stop() throws {
-        let mount = try MountedFixture()
+    @Test(arguments: Transports.all) func stop(_ transport: TransportChoice) throws {
+        let mount = try MountedFixture(transport: transport)
         try writeFile(mount.path("f"), [1])
         mount.session.stop()
         // The fixture's end waits for the session's thread.

@@ -13,7 +13,8 @@ final class MountedFixture {
     private var isMounted = true
 
     init(
-        _ options: MemoryFileSystem.Options = .init(), _ configuration: SessionConfiguration = SessionConfiguration(),
+        transport: TransportChoice, _ options: MemoryFileSystem.Options = .init(),
+        _ configuration: SessionConfiguration = SessionConfiguration(),
         mount change: (inout FUSEMountOptions) -> Void = { _ in }
     ) throws {
         var template = Array("/tmp/fuse-test-XXXXXX".utf8CString)
@@ -26,6 +27,8 @@ final class MountedFixture {
         change(&mountOptions)
         let device = try Mounting.mount(at: path, mountOptions)
         fileSystem = MemoryFileSystem(options)
+        var configuration = configuration
+        configuration.transport = transport
         let session = try Session(device, fileSystem, configuration)
         self.session = session
         thread = WorkerThread(name: "session") {
