@@ -40,7 +40,8 @@ public final class DirectoryStorage: BlobStorage {
         // The folder may go again before it is used, with the last blob that another thread deletes in it.
         for _ in 0..<8 {
             do {
-                return FileBlob(try OwnedDescriptor.open(path, at: root, flags), name: "\(name)/\(path)")
+                let file = try root.retryingQuota { () throws(Errno) in try OwnedDescriptor.open(path, at: root, flags) }
+                return FileBlob(file, name: "\(name)/\(path)")
             } catch  where error == .noSuchFileOrDirectory {
                 try makeFolder(Self.folder(of: id))
             } catch { throw failure("creating", path, error) }
@@ -49,7 +50,11 @@ public final class DirectoryStorage: BlobStorage {
     }
 
     private func makeFolder(_ folder: String) throws(Failure) {
-        if mkdirat(root.rawValue, folder, 0o700) != 0, errno != EEXIST { throw failure("creating", folder, .current) }
+        do throws(Errno) {
+            try root.retryingQuota { () throws(Errno) in
+                if mkdirat(root.rawValue, folder, 0o700) != 0, errno != EEXIST { throw Errno.current }
+            }
+        } catch { throw failure("creating", folder, error) }
         unsyncedFolders.withLock { _ = $0.insert(folder) }
     }
 

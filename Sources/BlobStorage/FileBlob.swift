@@ -33,7 +33,14 @@ final class FileBlob: WritableBlob {
     }
 
     func allocate(_ range: Range<UInt64>) throws(Failure) {
-        do { try descriptor.allocate(range) } catch  where error == .notSupported || error == .invalidArgument {
+        do {
+            // Large ranges are asked for where a small one will do.
+            if range.count > 1 << 20 {
+                try descriptor.allocate(range)
+            } else {
+                try descriptor.retryingQuota { () throws(Errno) in try descriptor.allocate(range) }
+            }
+        } catch  where error == .notSupported || error == .invalidArgument {
             return
         } catch { throw Failure(systemCall: "allocating", object: name, error) }
     }
@@ -48,6 +55,17 @@ final class FileBlob: WritableBlob {
             let count = min(UInt64(zeros.count), range.upperBound - at)
             try write(UnsafeRawBufferPointer(rebasing: zeros[0..<Int(count)]), at: at)
             at += count
+        }
+    }
+}
+
+extension OwnedDescriptor {
+    /// Tries again after all of the file system is written, where a quota is used up: btrfs counts what was deleted until then.
+    func retryingQuota<T: ~Copyable>(_ body: () throws(Errno) -> T) throws(Errno) -> T {
+        do { return try body() } catch {
+            guard error == .diskQuotaExceeded else { throw error }
+            try syncFileSystem()
+            return try body()
         }
     }
 }
