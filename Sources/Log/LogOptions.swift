@@ -24,8 +24,11 @@ public struct LogOptions: Sendable {
     public var hasHousekeeper = true
     /// The revision of the header that was opened; the head remembers it.
     public var headerRevision: UInt64 = 0
-    /// Told of each checkpoint once it is on stable storage.
-    public var didCheckpoint: @Sendable (CommitMark) -> Void = { _ in }
+    /// Told of what is on stable storage, by a thread of the background: once commits pause for some time, and while they go on at
+    /// most this often.
+    public var didBecomeDurable: @Sendable (DurableState) -> Void = { _ in }
+    public var tellIntervalSeconds = 3.0
+    public var tellPauseSeconds = 0.5
     /// Tells of failures in the background: one line.
     public var report: @Sendable (String) -> Void = { _ in }
 

@@ -12,6 +12,8 @@ public struct VolumeOptions: Sendable {
     public var cacheBytes = 48 << 20
     /// Where this machine keeps what it saw last; nil for the standard place.
     public var stateDirectory: String?
+    /// Told the generation that this machine remembers from then on, by the thread that wrote it down.
+    package var didRemember: @Sendable (UInt64) -> Void = { _ in }
     /// Told, in one line, of what fails in the background or shows to a program as an error number only.
     public var report: @Sendable (String) -> Void = { _ in }
 

@@ -17,7 +17,24 @@ extension VolumeLog {
         if wish.wantsZeros { attempt { () throws(Failure) in try tail.zeroFillAhead(Self.zerosAheadBytes) } }
         attempt { () throws(Failure) in try commitIfDue() }
         attempt { () throws(Failure) in try checkpointIfDue() }
+        tellIfDue()
         return tail.failure == nil
+    }
+
+    /// Tells of what is on stable storage by now. Not before a head names a checkpoint of this session: until then a crash goes back
+    /// to what was there before.
+    private func tellIfDue() {
+        let now = Clock.seconds()
+        let news: DurableState? = commitLock.withLock {
+            guard hasSession.load(ordering: .relaxed), durableMark != toldMark else { return nil }
+            let isDue = now - lastTellingSeconds >= options.tellIntervalSeconds || now - lastCommitSeconds >= options.tellPauseSeconds
+            // After a failure there is no other round.
+            guard isDue || tail.failure != nil else { return nil }
+            toldMark = durableMark
+            lastTellingSeconds = now
+            return durableState
+        }
+        if let news { options.didBecomeDurable(news) }
     }
 
     /// Whether to go on: not once the storage failed. Each step by itself, so that one that finds no room does not keep another
