@@ -17,7 +17,7 @@ struct ServingProcess {
             try LineLogHandler.install(request.log, inForeground: false)
             try serve(password) { () throws(Failure) in
                 isAnswered = true
-                try handover.send(.ready)
+                try handover.send(.ready(keysMayBeSwapped: !SecretMemory.isFullyLocked))
             }
         } catch {
             // After the answer nobody reads the failure but the log.
@@ -41,6 +41,7 @@ struct ServingProcess {
         let signals = EndSignals()  // blocked before a thread exists, so that none takes them
         signal(SIGPIPE, SIG_IGN)
         let logger = Logger(label: "efs")
+        SecretMemory.whenNotFullyLocked { logger.warning("\(Console.unlockedMemory)") }
         let volume = try Volume.open(at: request.dataDirectory, password: password, options: volumeOptions(logger))
         do throws(Failure) {
             let mounted = try MountedVolume.mount(volume.fileSystem, at: request.mountPoint, mountOptions(logger))
