@@ -177,20 +177,24 @@ extension VolumeLog {
                 body += payload
                 continue
             }
-            if let manifest = manifest(payload, body, expecting: head.mark) { return manifest }
+            if let manifest = try manifest(payload, body, expecting: head.mark) { return manifest }
             break
         }
         throw Failure(.damaged, "the newest checkpoint does not authenticate", object: object, hint: "restore this blob from a backup")
     }
 
-    private static func manifest(_ payload: [UInt8], _ parts: [UInt8], expecting mark: CommitMark) -> Manifest? {
-        payload.withUnsafeBytes { bytes in
+    /// Nil if the commit is not the one that is expected, or none.
+    private static func manifest(_ payload: [UInt8], _ parts: [UInt8], expecting mark: CommitMark) throws(Failure) -> Manifest? {
+        try payload.withBytes { (bytes) throws(Failure) -> Manifest? in
             var reader = ByteReader(bytes)
             guard let head = CommitHead(decoding: &reader), head.content == .checkpoint, let rest = reader.readBytes(reader.remaining)
             else { return nil }
             let body = parts + Array(rest)
-            return body.withUnsafeBytes { body in
+            return try body.withBytes { (body) throws(Failure) -> Manifest? in
                 guard head.generation == mark.generation, head.digest(body: body) == mark.digest else { return nil }
+                if Manifest.isOfNewerFormat(body) {
+                    throw Failure(.newerFormat, "the volume uses a feature that this version does not know", hint: "use a newer efs")
+                }
                 return Manifest(decoding: body)
             }
         }
