@@ -28,7 +28,8 @@ setup-tests: ## Install the packages that the tests use too
 	@scripts/setup --tests
 
 build: setup ## Build the release executables into .build/release
-	@$(SWIFT) build -c release --product efs
+	@# With the Swift libraries inside: what is installed runs where there is no toolchain.
+	@$(SWIFT) build -c release --product efs --static-swift-stdlib
 
 test: setup-tests build test-swift test-end-to-end ## Run all tests
 
