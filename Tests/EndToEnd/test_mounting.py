@@ -114,6 +114,29 @@ def foreground():
 
 
 @test(engine=True)
+def umount_returns_when_all_is_done():
+    """Also where the server was started in the foreground, with relative paths: it has ended and left the volume closed."""
+    volume = Volume().create()
+    content = os.urandom(20_000_000)
+    for number, arguments in enumerate((["data", "mnt"], ["-d", "data", "--mount-point=./mnt"])):
+        process = subprocess.Popen([Settings.efs, "mount", "--foreground", *arguments, "--password-file", volume.password_file],
+                                   cwd=volume.base, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(volume.is_mounted, 30, "not mounted")
+        with open(volume.file(f"f{number}"), "wb") as file:
+            file.write(content)
+        efs("umount", "mnt", cwd=volume.base)
+        ended = process.poll()
+        if ended is None:
+            process.wait(30)
+        expect_equal(ended, 0, "status of the server when umount returns")
+        expect(not volume.is_mounted(), "still mounted")
+        volume.mount("--read-only")
+        with open(volume.file(f"f{number}"), "rb") as file:
+            expect(file.read() == content, "what was written before umount")
+        volume.umount()
+
+
+@test(engine=True)
 def mount_points_that_are_none():
     volume = Volume().create()
     base = scratch("points")
@@ -360,6 +383,15 @@ def another_user_mounts():
         run(*as_user, Settings.efs, "mount", *password, data, point, env=environment)
         expect_equal(run(*as_user, "cat", f"{point}/a", env=environment).out, "hello\n")
         run(*as_user, "fusermount3", "-u", point)
+        wait_until(lambda: not servers_of(data), 30, "the server still runs after fusermount3 -u")
+        # Root cannot look into it, but can end it.
+        run(*as_user, Settings.efs, "mount", *password, data, point, env=environment)
+        run(*as_user, "sh", "-c", f"echo more > {point}/b", env=environment)
+        efs("umount", point)
+        expect_equal(servers_of(data), [], "servers after root's umount")
+        run(*as_user, Settings.efs, "mount", *password, data, point, env=environment)
+        expect_equal(run(*as_user, "cat", f"{point}/b", env=environment).out, "more\n")
+        run(*as_user, Settings.efs, "umount", point, env=environment)
     finally:
         os.chmod("/dev/fuse", stat.S_IMODE(mode))
 

@@ -1,6 +1,6 @@
 import FUSE
 public import FileSystem
-import Glibc
+public import Glibc
 import Logging
 public import Syscalls
 import SystemPackage
@@ -13,6 +13,9 @@ import SystemPackage
 public final class MountedVolume: Sendable {
     /// Second half of the type in /proc/mounts, `fuse.efs`.
     public static let subtype = "efs"
+
+    /// Reading this attribute of a mount's root directory gives the id of the process that serves it. Not listed.
+    static let serverAttribute = "system.efs.server"
 
     /// Absolute, without symbolic links.
     public let mountPoint: String
@@ -78,6 +81,12 @@ public final class MountedVolume: Sendable {
         }
         try? unmount(lazy: true)
         session.stop()
+    }
+
+    /// The process that serves the mount, as it names itself: in its own namespace of process ids. Nil if it does not answer, or not to
+    /// this user.
+    public static func server(of mountPoint: String) -> pid_t? {
+        extendedAttribute(serverAttribute, of: mountPoint, limitBytes: 20).flatMap { pid_t(String(decoding: $0, as: UTF8.self)) }
     }
 
     /// Makes everything that was written to the mount durable. sync(1) and syncfs(2) alone cannot: the kernel tells a FUSE

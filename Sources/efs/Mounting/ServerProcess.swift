@@ -1,5 +1,6 @@
 import CSyscalls
 import Glibc
+import Mount
 import Syscalls
 import SystemPackage
 
@@ -7,7 +8,7 @@ import SystemPackage
 struct ServerProcess {
     private let process: OwnedDescriptor
 
-    /// Finds it by its command line, which `MountRequest.arguments` wrote; nil if there is none, or none that can be told.
+    /// Nil if there is none, or none that can be told.
     init?(of mount: MountTable.Entry) {
         guard let directory = opendir("/proc") else { return nil }
         defer { closedir(directory) }
@@ -23,6 +24,17 @@ struct ServerProcess {
             return
         }
         return nil
+    }
+
+    /// The process of that number, if its command line is as expected. The descriptor stays with it even if its number is given to
+    /// another.
+    private static func open(_ id: pid_t, if isExpected: ([String]) -> Bool) -> OwnedDescriptor? {
+        let descriptor = efs_pidfd_open(id)
+        guard descriptor >= 0 else { return nil }
+        let process = OwnedDescriptor(adopting: descriptor)
+        // Read after the descriptor was opened: it is the same process, or the number is free.
+        guard let words = commandLine(of: id), isExpected(words) else { return nil }
+        return process
     }
 
     /// Not a process that is only about to start one.
