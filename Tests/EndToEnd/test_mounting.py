@@ -307,6 +307,38 @@ def mount_options_reach_the_kernel():
     volume.umount()
 
 
+@test(engine=True)
+def access_times_are_kept_as_asked():
+    """Each opening that is read from counts as the option says; the kernel's cache hides nothing from strictatime."""
+    volume = Volume().create()
+
+    def raised(option):
+        """Of a file, then of a directory: whether looking at it raises the access time, and whether doing so again does."""
+        volume.mount(*(["--options", option] if option else []))
+        found = []
+        for path, look in ((volume.file("f"), read), (volume.file("d"), os.listdir)):
+            os.utime(path, (10**9, 10**9))
+            times = []
+            for _ in range(3):
+                times.append(os.stat(path).st_atime_ns)
+                look(path)
+            found += [times[1] > times[0], times[2] > times[1]]
+        volume.umount()
+        return found
+
+    volume.mount()
+    write(volume.file("f"), "x")
+    os.mkdir(volume.file("d"))
+    write(volume.file("d", "g"), "x")
+    volume.umount()
+    expect_equal(raised("strictatime"), [True] * 4, "strictatime")
+    expect_equal(raised("strictatime,nodiratime"), [True, True, False, False], "strictatime,nodiratime")
+    expect_equal(raised("noatime"), [False] * 4, "noatime")
+    expect_equal(raised("nodiratime"), [True, False, False, False], "nodiratime")
+    expect_equal(raised("relatime,lazytime"), [True, False, True, False], "relatime,lazytime")
+    expect_equal(raised(None), [True, False, True, False], "the default")
+
+
 def with_helper(body):
     """Puts the built helper where mount(8) looks, and takes it away again."""
     link = "/sbin/mount.fuse.efs"

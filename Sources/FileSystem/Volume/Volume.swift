@@ -153,7 +153,7 @@ extension Volume {
             log: { options.report("\($0)") })
         var fileOptions = FileSystemOptions()
         fileOptions.readOnly = options.isReadOnly
-        fileOptions.noAccessTimes = options.noAccessTimes
+        fileOptions.accessTimes = options.accessTimes
         return try FileSystem(
             metadata: EmbeddedMetadataStore(log), chunks: EmbeddedChunkStore(log), environment: environment, options: fileOptions)
     }

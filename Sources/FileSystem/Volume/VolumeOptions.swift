@@ -2,8 +2,7 @@
 public struct VolumeOptions: Sendable {
     /// Nothing at all is written, neither to the volume nor to the state of this machine.
     public var isReadOnly = false
-    /// Access times are left as they are.
-    public var noAccessTimes = false
+    public var accessTimes = AccessTimePolicy()
     /// Opens a volume that is older than what this machine last saw, or has another history, and takes it as the new truth.
     public var acceptsRollback = false
     /// The volume must be at this generation or a later one. For a machine that has not seen it yet.

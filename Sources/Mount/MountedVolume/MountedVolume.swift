@@ -39,6 +39,8 @@ public final class MountedVolume: Sendable {
         do throws(Failure) {
             var adapterOptions = VolumeAdapter.Options()
             if options.allowRoot, !options.allowOther { adapterOptions.onlyUser = getuid() }
+            adapterOptions.asksForReads = options.accessTimes.rule == .always
+            adapterOptions.asksForListings = adapterOptions.asksForReads && options.accessTimes.includesDirectories
             let adapter = VolumeAdapter(fileSystem, adapterOptions, options.logger)
             let session = try Session(device, adapter, options.sessionConfiguration)
             if geteuid() == 0, !ReadAhead.raise(mountPoint: path) {
@@ -116,7 +118,9 @@ extension MountOptions {
         fuse.noSetUserID = !honorsSetUserID
         fuse.noDevices = !honorsDevices
         fuse.noExecution = !honorsExecutables
-        fuse.noAccessTimes = noAccessTimes
+        fuse.noAccessTimes = accessTimes.rule == .never
+        fuse.strictAccessTimes = accessTimes.rule == .always
+        fuse.noDirectoryAccessTimes = !accessTimes.includesDirectories
         return fuse
     }
 

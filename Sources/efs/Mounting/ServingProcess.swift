@@ -61,7 +61,7 @@ struct ServingProcess {
     private func volumeOptions(_ logger: Logger) -> VolumeOptions {
         var options = VolumeOptions()
         options.isReadOnly = request.options.readOnly
-        options.noAccessTimes = request.options.accessTimes == .noatime
+        options.accessTimes = request.options.accessTimePolicy
         options.acceptsRollback = request.options.acceptsRollback
         options.expectedGeneration = request.options.expectedGeneration
         if let cache = request.options.cacheMebibytes { options.cacheBytes = cache << 20 }
@@ -75,7 +75,7 @@ struct ServingProcess {
         options.readOnly = list.readOnly
         options.allowOther = list.allowOther
         options.allowRoot = list.allowRoot
-        options.noAccessTimes = list.accessTimes == .noatime
+        options.accessTimes = list.accessTimePolicy
         // As root a mount is like any other file system's; fusermount3 forbids both to other users.
         options.honorsSetUserID = list.honorsSetuid ?? (geteuid() == 0)
         options.honorsDevices = list.honorsDevices ?? (geteuid() == 0)
