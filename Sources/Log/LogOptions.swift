@@ -12,6 +12,8 @@ public struct LogOptions: Sendable {
     public var commitIntervalSeconds = 5.0
     /// Data and commits that may be lost in a crash; a writer beyond it makes a commit itself.
     public var maximumUnsyncedBytes: UInt64 = 128 << 20
+    /// After so long without a commit there is time to give space back that is not wanted yet.
+    public var idleSeconds = 10.0
     public var openSegments = 256
     /// Room kept for deletions and commits on a full disk: at most this, and at most a sixteenth of the storage.
     public var reserveBytes: UInt64 = 64 << 20

@@ -43,7 +43,7 @@ extension VolumeLog {
         guard hasSession.load(ordering: .acquiring) else { return true }
         attempt { () throws(Failure) in try clearStrays() }
         // A step at a time, so that room that is wanted need not wait for all of it.
-        attempt { () throws(Failure) in for _ in 0..<4 { if try !tree.compactIfNeeded() { break } } }
+        attempt { () throws(Failure) in try compactSteps() }
         attempt { () throws(Failure) in try cleaning.withLock { () throws(Failure) in try clean() } }
         roomMayBeBack()
         endCleaningRound()
@@ -55,9 +55,19 @@ extension VolumeLog {
         guard hasSession.load(ordering: .acquiring) else { return }
         try clearStrays()
         try checkpointIfDue()
-        for _ in 0..<4 { if try !tree.compactIfNeeded() { break } }
+        try compactSteps()
         try cleaning.withLock { () throws(Failure) in try clean() }
         roomMayBeBack()
+    }
+
+    private func compactSteps() throws(Failure) {
+        // What has to be; and what only gives space back while nothing else is to do.
+        for _ in 0..<4 { if try !tree.compactIfNeeded(thorough: isIdle) { return } }
+    }
+
+    /// Nothing has changed for a while, and nobody has asked for a commit.
+    private var isIdle: Bool {
+        !hasChanges && commitLock.withLock { Clock.seconds() - lastCommitSeconds >= options.idleSeconds }
     }
 
     private func commitIfDue() throws(Failure) {
