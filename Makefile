@@ -38,6 +38,7 @@ test-swift:
 
 test-end-to-end:
 	@Tests/EndToEnd/run
+	@if [ "$$(id -u)" = 0 ]; then Tests/EndToEnd/run --as-user mounting. command_line. files.; fi
 
 test-full: setup-tests build ## Run all tests and the long ones
 	@EFS_TEST_FULL=1 scripts/test-swift

@@ -8,7 +8,7 @@ import stat
 import subprocess
 import time
 
-from harness import (IS_ROOT, Context, Failed, Settings, Skipped, Volume, efs, expect, expect_equal, mounts_below, note, run, scratch,
+from harness import (IS_ROOT, ROOT, Context, Failed, Settings, Skipped, Volume, efs, expect, expect_equal, mounts_below, note, run, scratch,
                      servers_of, test, wait_until)
 from test_command_line import on_terminal, refused
 
@@ -426,6 +426,48 @@ def another_user_mounts():
         run(*as_user, Settings.efs, "umount", point, env=environment)
     finally:
         os.chmod("/dev/fuse", stat.S_IMODE(mode))
+
+
+@test(engine=True)
+def others_are_let_in_only_if_the_administrator_allows_it():
+    if IS_ROOT:
+        raise Skipped("root may let others in")
+    with open("/etc/fuse.conf") as file:
+        if any(line.strip() == "user_allow_other" for line in file):
+            raise Skipped("this system allows it")
+    volume = Volume().create()
+    for option in ("--allow-other", "--allow-root"):
+        result = refused(21, "other users may not be let in", "mount", option, volume.data, volume.path, "--password-file", volume.password_file)
+        expect("user_allow_other in /etc/fuse.conf" in result.err, f"the hint of {option}: {result.err}")
+        expect(not volume.is_mounted() and not servers_of(volume.data), f"{option} left something behind")
+
+
+@test(engine=True)
+def what_is_installed_works():
+    """make install and uninstall, without the build."""
+    if not os.path.exists(os.path.join(ROOT, ".build/release/efs")):
+        raise Skipped("no release build")
+    top = scratch("package")
+    places = [f"{top}/opt/efs/bin", f"{top}/opt/efs/share", f"{top}/sbin"]
+    run(os.path.join(ROOT, "scripts/install"), *places, env={"DESTDIR": top})
+    expect_equal(run(f"{top}/opt/efs/bin/efs", "--version").out, efs("--version").out, "the version")
+    expect_equal(os.readlink(f"{top}/sbin/mount.fuse.efs"), "/opt/efs/bin/efs", "the mount helper")
+    found = sorted(os.path.relpath(os.path.join(where, name), top) for where, _, names in os.walk(top) for name in names)
+    expect_equal(found, [
+        "opt/efs/bin/efs", "opt/efs/share/bash-completion/completions/efs", "opt/efs/share/fish/vendor_completions.d/efs.fish",
+        "opt/efs/share/man/man1/efs.1", "opt/efs/share/man/man8/mount.fuse.efs.8", "opt/efs/share/zsh/site-functions/_efs",
+        "sbin/mount.fuse.efs"], "what is installed")
+    # No toolchain is needed to run it.
+    libraries = run("ldd", f"{top}/opt/efs/bin/efs").out
+    expect("swift" not in libraries.lower() and "not found" not in libraries, f"it needs {libraries}")
+    run(os.path.join(ROOT, "scripts/install"), "--remove", *places, env={"DESTDIR": top})
+    expect_equal([names for _, _, names in os.walk(top) if names], [], "what uninstall leaves")
+    if not IS_ROOT:
+        # Into a home: the helper's directory belongs to root.
+        home = scratch("home")
+        result = run(os.path.join(ROOT, "scripts/install"), f"{home}/bin", f"{home}/share", "/sbin", env={"DESTDIR": ""})
+        expect("mount.fuse.efs" in result.err and "root" in result.err, f"it says {result.err!r}")
+        expect(os.access(f"{home}/bin/efs", os.X_OK), "efs is not there")
 
 
 @test(engine=True)
