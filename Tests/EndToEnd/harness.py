@@ -101,6 +101,22 @@ def wait_until(condition, seconds, what):
         time.sleep(0.05)
 
 
+def in_processes(count, body):
+    """Runs `body(number)` in so many processes at once; fails if one of them fails."""
+    children = []
+    for number in range(count):
+        process = os.fork()
+        if process == 0:
+            try:
+                body(number)
+                os._exit(0)
+            except BaseException:
+                os._exit(1)
+        children.append(process)
+    for process in children:
+        expect_equal(os.waitpid(process, 0)[1], 0, "a writer's status")
+
+
 class Context:
     """The running test's own directory."""
     directory = None
