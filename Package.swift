@@ -83,7 +83,7 @@ let package = Package(
         tests("FileSystemTests", ["FileSystem", "MetadataStore", "ChunkStore", "Records", "BlobStorage", "Syscalls"]),
         tests("GoldenVolumeTests", ["FileSystem", "KeyManagement", "Sealing", "Syscalls"]),
         .target(name: "LinuxTesting", dependencies: ["Syscalls", "CSyscalls"], path: "Tests/LinuxTesting", swiftSettings: strict),
-        tests("VolumeTests", ["FileSystem", "Log", "KeyManagement", "BlobStorage", "Sealing", "Syscalls"]),
+        tests("VolumeTests", ["FileSystem", "Log", "KeyManagement", "BlobStorage", "Sealing", "Syscalls", "LinuxTesting"]),
         tests("FUSETests", ["FUSE", "Syscalls", "LinuxTesting"]),
         tests("CommandLineTests", ["efs", "Syscalls", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
         tests(

@@ -108,21 +108,7 @@ public final class DirectoryStorage: BlobStorage {
     public func isEmpty() throws(Failure) -> Bool { try entries(of: ".").allSatisfy { $0 == "lost+found" } }
 
     private func entries(of folder: String) throws(Failure) -> [String] {
-        let descriptor = openat(root.rawValue, folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-        guard let stream = fdopendir(descriptor) else {
-            let error = Errno.current
-            if descriptor >= 0 { close(descriptor) }
-            throw failure("listing", folder, error)
-        }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != "." && name != ".." { names.append(name) }
-        }
-        return names
+        do { return try directoryNames(folder, at: root) } catch { throw failure("listing", folder, error) }
     }
 
     public func capacity() throws(Failure) -> StorageCapacity {

@@ -5,6 +5,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <unistd.h>
+#include <sys/xattr.h>
 
 int efs_ioctl_pointer(int descriptor, unsigned long request, void *argument) {
     return ioctl(descriptor, request, argument);
@@ -29,3 +30,5 @@ int efs_prctl(int option, unsigned long argument) {
 char **efs_environment(void) {
     return environ;
 }
+
+long efs_getxattr(const char *path, const char *name, void *value, unsigned long size) { return getxattr(path, name, value, size); }

@@ -12,6 +12,8 @@ public struct LogOptions: Sendable {
     public var commitIntervalSeconds = 5.0
     /// Data and commits that may be lost in a crash; a writer beyond it makes a commit itself.
     public var maximumUnsyncedBytes: UInt64 = 128 << 20
+    /// After so long without a commit there is time to give space back that is not wanted yet.
+    public var idleSeconds = 10.0
     public var openSegments = 256
     /// Room kept for deletions and commits on a full disk: at most this, and at most a sixteenth of the storage.
     public var reserveBytes: UInt64 = 64 << 20
@@ -24,8 +26,11 @@ public struct LogOptions: Sendable {
     public var hasHousekeeper = true
     /// The revision of the header that was opened; the head remembers it.
     public var headerRevision: UInt64 = 0
-    /// Told of each checkpoint once it is on stable storage.
-    public var didCheckpoint: @Sendable (CommitMark) -> Void = { _ in }
+    /// Told of what is on stable storage, by a thread of the background: once commits pause for some time, and while they go on at
+    /// most this often.
+    public var didBecomeDurable: @Sendable (DurableState) -> Void = { _ in }
+    public var tellIntervalSeconds = 3.0
+    public var tellPauseSeconds = 0.5
     /// Tells of failures in the background: one line.
     public var report: @Sendable (String) -> Void = { _ in }
 

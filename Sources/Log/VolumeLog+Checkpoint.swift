@@ -82,7 +82,6 @@ extension VolumeLog {
         history.append(mark)
         if history.count > Manifest.historyLimit { history.removeFirst(history.count - Manifest.historyLimit) }
         checkpointBytes = tail.sessionBytes
-        options.didCheckpoint(mark)
         changes.withLock {
             counters.checkpoints += 1
             for segment in dropped { segments[segment.number] = nil }

@@ -59,6 +59,9 @@ public final class VolumeLog: @unchecked Sendable {
     /// The newest commit on stable storage. Changed with `changes` held too, so either lock is enough for reading.
     var durableMark: CommitMark
     var lastCommitSeconds = Clock.seconds()
+    /// What `didBecomeDurable` was last told, and when.
+    var toldMark: CommitMark
+    var lastTellingSeconds = 0.0
     /// Commits that a caller waited for since the last one that nobody asked for.
     var recentCommits = 0
     /// The session's first segment, while no head names it.
@@ -108,6 +111,7 @@ public final class VolumeLog: @unchecked Sendable {
         reserve = Reserve(storage: storage, options: options)
         mark = recovered.mark
         durableMark = recovered.mark
+        toldMark = recovered.mark
         head = recovered.head
         history = recovered.history
         segments = recovered.segments.mapValues { SegmentState(facts: $0) }
@@ -150,7 +154,10 @@ public final class VolumeLog: @unchecked Sendable {
     // MARK: What callers see
 
     /// The newest commit that is on stable storage.
-    public var durable: CommitMark { commitLock.withLock { durableMark } }
+    public var durable: DurableState { commitLock.withLock { durableState } }
+
+    /// The caller holds `commitLock`.
+    var durableState: DurableState { DurableState(mark: durableMark, checkpoint: history.last ?? .none) }
 
     /// Makes the batch visible to all readers and gives the token that `durable` takes. Refuses batches that need more room when
     /// the storage is full, so that deletions still find some.

@@ -61,7 +61,8 @@ import Testing
 
     @Test func handoverAnswersSurviveTheSocket() {
         let answers: [Handover.Answer] = [
-            .ready, .failed(kind: .busy, message: "in use: by 7", hint: nil), .failed(kind: .damaged, message: "m", hint: "h"),
+            .ready(keysMayBeSwapped: false), .ready(keysMayBeSwapped: true), .failed(kind: .busy, message: "in use: by 7", hint: nil),
+            .failed(kind: .damaged, message: "m", hint: "h"),
         ]
         for answer in answers { #expect(Handover.Answer(encoded: answer.encoded) == answer) }
         for answer in answers {

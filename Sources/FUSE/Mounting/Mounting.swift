@@ -84,6 +84,8 @@ extension FUSEMountOptions {
         if noDevices { flags |= UInt(MS_NODEV) }
         if noExecution { flags |= UInt(MS_NOEXEC) }
         if noAccessTimes { flags |= UInt(MS_NOATIME) }
+        if strictAccessTimes { flags |= UInt(MS_STRICTATIME) }
+        if noDirectoryAccessTimes { flags |= UInt(MS_NODIRATIME) }
         if synchronous { flags |= UInt(MS_SYNCHRONOUS) }
         if directorySynchronous { flags |= UInt(MS_DIRSYNC) }
         return flags

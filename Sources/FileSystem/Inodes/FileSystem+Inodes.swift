@@ -159,16 +159,17 @@ extension FileSystem {
         return moment
     }
 
-    /// Reading raised the access time, if `relatime` says so: when it is not after the last change, or a day old.
+    /// The inode was read: raises its access time if the policy says so.
     func noteAccess(_ id: UInt64, _ inode: Inode) {
-        if options.readOnly || options.noAccessTimes { return }
+        let policy = options.accessTimes
+        if options.readOnly || policy.rule == .never || inode.isDirectory && !policy.includesDirectories { return }
         let now = environment.now()
-        guard Self.accessTimeIsDue(inode, now) else { return }
+        guard accessTimeIsDue(inode, now) else { return }
         let stripe = stripe(id)
         stripe.lock()
         defer { stripe.unlock() }
         // A failure here is in the log; reading goes on without it.
-        guard var current = try? self.inode(id, stripe), Self.accessTimeIsDue(current, now) else { return }
+        guard var current = try? self.inode(id, stripe), accessTimeIsDue(current, now) else { return }
         current.accessTime = now
         stripe.batch.reset()
         put(id, current, in: stripe.batch)
@@ -177,8 +178,10 @@ extension FileSystem {
         publish(id, current, nil, stripe)
     }
 
-    private static func accessTimeIsDue(_ inode: Inode, _ now: Timestamp) -> Bool {
-        inode.accessTime <= inode.modificationTime && inode.accessTime != now
+    /// With `relative`: when it is not after the last change, or a day old.
+    private func accessTimeIsDue(_ inode: Inode, _ now: Timestamp) -> Bool {
+        if options.accessTimes.rule == .always { return inode.accessTime != now }
+        return inode.accessTime <= inode.modificationTime && inode.accessTime != now
             || inode.accessTime <= inode.changeTime && inode.accessTime != now
             || now.seconds &- inode.accessTime.seconds >= 86_400
     }

@@ -74,7 +74,7 @@ extension Volume {
         let keys = try header.unlock(password: password)
         let freshness = try FreshnessKeeper(header: header, options: options, path: path)
         var logOptions = try makeLogOptions(header, options, storage)
-        if !options.isReadOnly { logOptions.didCheckpoint = { mark in freshness.rememberQuietly(mark, options.report) } }
+        if !options.isReadOnly { logOptions.didBecomeDurable = { freshness.rememberQuietly($0, options.report) } }
         let log = try VolumeLog.open(storage, keys: keys, headerDigest: header.digest, options: logOptions) { (history) throws(Failure) in
             try freshness.judge(history)
         }
@@ -153,7 +153,7 @@ extension Volume {
             log: { options.report("\($0)") })
         var fileOptions = FileSystemOptions()
         fileOptions.readOnly = options.isReadOnly
-        fileOptions.noAccessTimes = options.noAccessTimes
+        fileOptions.accessTimes = options.accessTimes
         return try FileSystem(
             metadata: EmbeddedMetadataStore(log), chunks: EmbeddedChunkStore(log), environment: environment, options: fileOptions)
     }

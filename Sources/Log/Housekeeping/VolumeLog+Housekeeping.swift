@@ -17,7 +17,24 @@ extension VolumeLog {
         if wish.wantsZeros { attempt { () throws(Failure) in try tail.zeroFillAhead(Self.zerosAheadBytes) } }
         attempt { () throws(Failure) in try commitIfDue() }
         attempt { () throws(Failure) in try checkpointIfDue() }
+        tellIfDue()
         return tail.failure == nil
+    }
+
+    /// Tells of what is on stable storage by now. Not before a head names a checkpoint of this session: until then a crash goes back
+    /// to what was there before.
+    private func tellIfDue() {
+        let now = Clock.seconds()
+        let news: DurableState? = commitLock.withLock {
+            guard hasSession.load(ordering: .relaxed), durableMark != toldMark else { return nil }
+            let isDue = now - lastTellingSeconds >= options.tellIntervalSeconds || now - lastCommitSeconds >= options.tellPauseSeconds
+            // After a failure there is no other round.
+            guard isDue || tail.failure != nil else { return nil }
+            toldMark = durableMark
+            lastTellingSeconds = now
+            return durableState
+        }
+        if let news { options.didBecomeDurable(news) }
     }
 
     /// Whether to go on: not once the storage failed. Each step by itself, so that one that finds no room does not keep another
@@ -26,7 +43,7 @@ extension VolumeLog {
         guard hasSession.load(ordering: .acquiring) else { return true }
         attempt { () throws(Failure) in try clearStrays() }
         // A step at a time, so that room that is wanted need not wait for all of it.
-        attempt { () throws(Failure) in for _ in 0..<4 { if try !tree.compactIfNeeded() { break } } }
+        attempt { () throws(Failure) in try compactSteps() }
         attempt { () throws(Failure) in try cleaning.withLock { () throws(Failure) in try clean() } }
         roomMayBeBack()
         endCleaningRound()
@@ -38,9 +55,19 @@ extension VolumeLog {
         guard hasSession.load(ordering: .acquiring) else { return }
         try clearStrays()
         try checkpointIfDue()
-        for _ in 0..<4 { if try !tree.compactIfNeeded() { break } }
+        try compactSteps()
         try cleaning.withLock { () throws(Failure) in try clean() }
         roomMayBeBack()
+    }
+
+    private func compactSteps() throws(Failure) {
+        // What has to be; and what only gives space back while nothing else is to do.
+        for _ in 0..<4 { if try !tree.compactIfNeeded(thorough: isIdle) { return } }
+    }
+
+    /// Nothing has changed for a while, and nobody has asked for a commit.
+    private var isIdle: Bool {
+        !hasChanges && commitLock.withLock { Clock.seconds() - lastCommitSeconds >= options.idleSeconds }
     }
 
     private func commitIfDue() throws(Failure) {

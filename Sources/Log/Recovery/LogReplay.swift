@@ -24,6 +24,8 @@ struct LogReplay {
     private(set) var marks: [CommitMark] = []
     private(set) var segments: [Segment] = []
     private(set) var hasChanges = false
+    /// What stands where reading ended.
+    private(set) var rest = LogRest.nothing
     /// `segments.count` when the last commit that counts was read.
     private var countedSegments = 0
     private var frames: [Digest32] = []
@@ -62,14 +64,17 @@ struct LogReplay {
         if let last = segments.indices.last { segments[last].sizeBytes = end.offset }
     }
 
-    private func open(_ position: LogPosition) throws(Failure) -> SegmentReader? {
+    private mutating func open(_ position: LogPosition) throws(Failure) -> SegmentReader? {
         do {
             let blob = try storage.openBlob(position.blob)
             let cipher = keys.cipher(for: .segment, high: position.blob.high, low: position.blob.low)
             return SegmentReader(blobID: position.blob, blob: blob, cipher: cipher)
         } catch {
             // A next segment that was named but never became durable.
-            if error.kind == .missing, !segments.isEmpty { return nil }
+            if error.kind == .missing, !segments.isEmpty {
+                rest = .missingSegment(position.blob)
+                return nil
+            }
             throw error.kind == .missing
                 ? Failure(.damaged, "the newest segment is missing", object: "\(storage.name): segment \(position.blob)") : error
         }
@@ -89,7 +94,7 @@ struct LogReplay {
                 UnsafeRawBufferPointer(rebasing: frame[FrameHeader.sealedSizeBytes...]), firstBlock: 0,
                 payloadSizeBytes: header.payloadSizeBytes, blockSizeLog2: header.blockSizeLog2,
                 at: reader.place(position.offset, position.frame), with: reader.cipher, into: payload)
-            if !isGenuine { isBroken = true }
+            if !isGenuine { breakOff(reader.blobID, position.offset) }
             position.offset += UInt64(frame.count)
             position.frame += 1
             let digest = FrameSealing.digest(of: header, frame: UnsafeRawBufferPointer(frame))
@@ -103,7 +108,22 @@ struct LogReplay {
             case .next(let next): return next
             }
         }
+        if rest == .nothing, try holdsData(reader, at: position.offset) { rest = .unreadable(reader.blobID, offset: position.offset) }
         return nil
+    }
+
+    private mutating func breakOff(_ blob: BlobID, _ offset: UInt64) {
+        if !isBroken { rest = .unreadable(blob, offset: offset) }
+        isBroken = true
+    }
+
+    /// Whether anything but zeros, which are written ahead, stands where the header of a frame would.
+    private func holdsData(_ reader: SegmentReader, at offset: UInt64) throws(Failure) -> Bool {
+        var bytes = [UInt8](repeating: 0, count: FrameHeader.sealedSizeBytes)
+        return try bytes.withMutableBytes { (bytes) throws(Failure) in
+            // A header that is cut off was never more.
+            try reader.blob.read(at: offset, into: bytes) == bytes.count && bytes.contains { $0 != 0 }
+        }
     }
 
     private enum Step {
@@ -141,7 +161,7 @@ struct LogReplay {
             partCount += 1
         case .commit:
             if !take(commit: payload, after: position) {
-                isBroken = true
+                breakOff(segments[segments.count - 1].blob, position.offset - UInt64(header.frameSizeBytes))
                 return look(header, payload)
             }
         }

@@ -1,5 +1,6 @@
 package import FUSE
 import FileSystem
+import Glibc
 package import SystemPackage
 
 extension VolumeAdapter {
@@ -47,7 +48,16 @@ extension VolumeAdapter {
     package func getxattr(
         _ node: NodeID, _ name: NameBytes, into value: UnsafeMutableRawBufferPointer, _ context: RequestContext
     ) throws(Errno) -> Int {
-        try fileSystem.extendedAttribute(InodeID(node), name, into: value)
+        if node == .root, name.elementsEqual(MountedVolume.serverAttribute.utf8) { return try Self.answer("\(getpid())", into: value) }
+        return try fileSystem.extendedAttribute(InodeID(node), name, into: value)
+    }
+
+    /// As getxattr(2) answers: with no room, how much there should be.
+    private static func answer(_ text: String, into value: UnsafeMutableRawBufferPointer) throws(Errno) -> Int {
+        if value.isEmpty { return text.utf8.count }
+        guard value.count >= text.utf8.count else { throw .outOfRange }
+        value.copyBytes(from: text.utf8)
+        return text.utf8.count
     }
 
     package func listxattr(

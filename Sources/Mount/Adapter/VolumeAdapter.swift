@@ -16,6 +16,10 @@ package final class VolumeAdapter: FUSEFileSystem {
         package var onlyUser: UInt32?
         /// CREATE opens a file, which the kernel later tells the end of; MKNOD, which it sends otherwise, does not.
         package var answersCreate = false
+        /// The kernel forgets what it has cached of a file at each opening, so that reading it comes here and counts as access.
+        package var asksForReads = false
+        /// The same for directories.
+        package var asksForListings = false
 
         package init() {}
     }
@@ -83,6 +87,16 @@ package final class VolumeAdapter: FUSEFileSystem {
 
     // MARK: Opening
 
+    package func open(_ node: NodeID, flags: UInt32, _ context: RequestContext) throws(Errno) -> OpenReply {
+        guard options.asksForReads else { throw .noFunction }
+        return OpenReply(flags: .noFlush)
+    }
+
+    package func opendir(_ node: NodeID, flags: UInt32, _ context: RequestContext) throws(Errno) -> OpenReply {
+        guard options.asksForListings else { throw .noFunction }
+        return OpenReply()
+    }
+
     package func create(
         _ parent: NodeID, _ name: NameBytes, mode: UInt32, flags: UInt32, _ context: RequestContext
     ) throws(Errno) -> (Entry, OpenReply) {
@@ -99,4 +113,5 @@ package final class VolumeAdapter: FUSEFileSystem {
     }
 
     package func release(_ node: NodeID, handle: UInt64, _ context: RequestContext) throws(Errno) {}
+    package func releasedir(_ node: NodeID, handle: UInt64, _ context: RequestContext) throws(Errno) {}
 }

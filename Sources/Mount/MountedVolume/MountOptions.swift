@@ -1,3 +1,4 @@
+public import FileSystem
 public import Logging
 
 /// How a volume is mounted.
@@ -7,7 +8,8 @@ public struct MountOptions: Sendable {
     public var allowOther = false
     /// Besides the mounting user, root may enter. Others may not.
     public var allowRoot = false
-    public var noAccessTimes = false
+    /// The same as the file system was opened with.
+    public var accessTimes = AccessTimePolicy()
     /// Set-user-ID files and device files of the volume count. Only root can ask for that.
     public var honorsSetUserID = false
     public var honorsDevices = false

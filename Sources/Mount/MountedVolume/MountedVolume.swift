@@ -1,6 +1,6 @@
 import FUSE
 public import FileSystem
-import Glibc
+public import Glibc
 import Logging
 public import Syscalls
 import SystemPackage
@@ -13,6 +13,9 @@ import SystemPackage
 public final class MountedVolume: Sendable {
     /// Second half of the type in /proc/mounts, `fuse.efs`.
     public static let subtype = "efs"
+
+    /// Reading this attribute of a mount's root directory gives the id of the process that serves it. Not listed.
+    static let serverAttribute = "system.efs.server"
 
     /// Absolute, without symbolic links.
     public let mountPoint: String
@@ -36,6 +39,8 @@ public final class MountedVolume: Sendable {
         do throws(Failure) {
             var adapterOptions = VolumeAdapter.Options()
             if options.allowRoot, !options.allowOther { adapterOptions.onlyUser = getuid() }
+            adapterOptions.asksForReads = options.accessTimes.rule == .always
+            adapterOptions.asksForListings = adapterOptions.asksForReads && options.accessTimes.includesDirectories
             let adapter = VolumeAdapter(fileSystem, adapterOptions, options.logger)
             let session = try Session(device, adapter, options.sessionConfiguration)
             if geteuid() == 0, !ReadAhead.raise(mountPoint: path) {
@@ -80,6 +85,12 @@ public final class MountedVolume: Sendable {
         session.stop()
     }
 
+    /// The process that serves the mount, as it names itself: in its own namespace of process ids. Nil if it does not answer, or not to
+    /// this user.
+    public static func server(of mountPoint: String) -> pid_t? {
+        extendedAttribute(serverAttribute, of: mountPoint, limitBytes: 20).flatMap { pid_t(String(decoding: $0, as: UTF8.self)) }
+    }
+
     /// Makes everything that was written to the mount durable. sync(1) and syncfs(2) alone cannot: the kernel tells a FUSE
     /// server of neither. Needs the right to read the mount's root directory; works from any process.
     public static func synchronize(_ mountPoint: String) throws(Failure) {
@@ -107,7 +118,9 @@ extension MountOptions {
         fuse.noSetUserID = !honorsSetUserID
         fuse.noDevices = !honorsDevices
         fuse.noExecution = !honorsExecutables
-        fuse.noAccessTimes = noAccessTimes
+        fuse.noAccessTimes = accessTimes.rule == .never
+        fuse.strictAccessTimes = accessTimes.rule == .always
+        fuse.noDirectoryAccessTimes = !accessTimes.includesDirectories
         return fuse
     }
 

@@ -25,6 +25,7 @@ struct InitCommand: ParsableCommand {
         try Self.checkFree(path)
         let password = try PasswordSource(password).newPassword()
         try Volume.create(at: path, suite: cipher.suite, password: password, cost: .calibrated())
+        if !SecretMemory.isFullyLocked { Console.warn(Console.unlockedMemory) }
         let description = VolumeDescription(try Volume.information(at: path))
         Console.output(json ? description.json.text : "created a volume in \(path), sealed with \(cipher.suite.name)")
     }

@@ -1,3 +1,4 @@
+import FileSystem
 import Syscalls
 
 /// The words of mount(8)'s `-o`: one list that `efs mount --options` and `mount.fuse.efs -o` read alike.
@@ -27,7 +28,8 @@ struct MountOptionList: Equatable {
     /// Words that concern mount(8), systemd and mount tables, not the file system.
     private static let ignored: Set<String> = [
         "rw", "defaults", "auto", "noauto", "user", "nouser", "users", "nousers", "owner", "group", "_netdev", "nofail", "async",
-        "atime", "diratime", "norelatime", "nostrictatime", "dirsync", "mand", "nomand", "loud", "silent", "nonempty", "norecovery",
+        "atime", "diratime", "lazytime", "nolazytime", "norelatime", "nostrictatime", "dirsync", "mand", "nomand", "loud", "silent",
+        "nonempty", "norecovery",
         "intr", "nointr",
     ]
     private static let ignoredPrefixes = ["x-", "X-", "comment=", "uhelper=", "helper=", "subtype=", "context=", "user="]
@@ -44,6 +46,16 @@ struct MountOptionList: Equatable {
                 throw Failure(.usage, "unknown mount option '\(word)'", hint: "mount.fuse.efs(8) lists the options")
             }
         }
+    }
+
+    var accessTimePolicy: AccessTimePolicy {
+        let rule: AccessTimePolicy.Rule =
+            switch accessTimes {
+            case .noatime: .never
+            case .strictatime: .always
+            case .relatime, nil: .relative
+            }
+        return AccessTimePolicy(rule, includesDirectories: !noDirectoryAccessTimes)
     }
 
     private mutating func take(flag word: String) throws(Failure) -> Bool {

@@ -1,5 +1,6 @@
 import CSyscalls
 import Glibc
+import Mount
 import Syscalls
 import SystemPackage
 
@@ -7,22 +8,36 @@ import SystemPackage
 struct ServerProcess {
     private let process: OwnedDescriptor
 
-    /// Finds it by its command line, which `MountRequest.arguments` wrote; nil if there is none, or none that can be told.
+    /// Nil if there is none, or none that can be told.
     init?(of mount: MountTable.Entry) {
-        guard let directory = opendir("/proc") else { return nil }
-        defer { closedir(directory) }
-        while let entry = readdir(directory) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { name in
-                name.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            guard let id = pid_t(name), let words = Self.commandLine(of: id), Self.serves(mount.mountPoint, words) else { continue }
-            // The descriptor stays with this process even if its number is given to another.
-            let descriptor = efs_pidfd_open(id)
-            guard descriptor >= 0 else { continue }
-            process = OwnedDescriptor(adopting: descriptor)
-            return
+        guard let found = Self.named(by: mount) ?? Self.search(for: mount) else { return nil }
+        process = found
+    }
+
+    /// As the mount itself says, if it answers to this user.
+    private static func named(by mount: MountTable.Entry) -> OwnedDescriptor? {
+        guard mount.isOurs, let id = MountedVolume.server(of: mount.mountPoint) else { return nil }
+        // In another namespace the number may be another program's.
+        return open(id) { $0.count > 1 && $0.contains("mount") }
+    }
+
+    /// By its command line, which `MountRequest.arguments` wrote.
+    private static func search(for mount: MountTable.Entry) -> OwnedDescriptor? {
+        for name in (try? directoryNames("/proc")) ?? [] {
+            if let id = pid_t(name), let found = open(id, if: { serves(mount.mountPoint, $0) }) { return found }
         }
         return nil
+    }
+
+    /// The process of that number, if its command line is as expected. The descriptor stays with it even if its number is given to
+    /// another.
+    private static func open(_ id: pid_t, if isExpected: ([String]) -> Bool) -> OwnedDescriptor? {
+        let descriptor = efs_pidfd_open(id)
+        guard descriptor >= 0 else { return nil }
+        let process = OwnedDescriptor(adopting: descriptor)
+        // Read after the descriptor was opened: it is the same process, or the number is free.
+        guard let words = commandLine(of: id), isExpected(words) else { return nil }
+        return process
     }
 
     /// Not a process that is only about to start one.

@@ -17,7 +17,7 @@ struct ServingProcess {
             try LineLogHandler.install(request.log, inForeground: false)
             try serve(password) { () throws(Failure) in
                 isAnswered = true
-                try handover.send(.ready)
+                try handover.send(.ready(keysMayBeSwapped: !SecretMemory.isFullyLocked))
             }
         } catch {
             // After the answer nobody reads the failure but the log.
@@ -41,6 +41,7 @@ struct ServingProcess {
         let signals = EndSignals()  // blocked before a thread exists, so that none takes them
         signal(SIGPIPE, SIG_IGN)
         let logger = Logger(label: "efs")
+        SecretMemory.whenNotFullyLocked { logger.warning("\(Console.unlockedMemory)") }
         let volume = try Volume.open(at: request.dataDirectory, password: password, options: volumeOptions(logger))
         do throws(Failure) {
             let mounted = try MountedVolume.mount(volume.fileSystem, at: request.mountPoint, mountOptions(logger))
@@ -60,7 +61,7 @@ struct ServingProcess {
     private func volumeOptions(_ logger: Logger) -> VolumeOptions {
         var options = VolumeOptions()
         options.isReadOnly = request.options.readOnly
-        options.noAccessTimes = request.options.accessTimes == .noatime
+        options.accessTimes = request.options.accessTimePolicy
         options.acceptsRollback = request.options.acceptsRollback
         options.expectedGeneration = request.options.expectedGeneration
         if let cache = request.options.cacheMebibytes { options.cacheBytes = cache << 20 }
@@ -74,7 +75,7 @@ struct ServingProcess {
         options.readOnly = list.readOnly
         options.allowOther = list.allowOther
         options.allowRoot = list.allowRoot
-        options.noAccessTimes = list.accessTimes == .noatime
+        options.accessTimes = list.accessTimePolicy
         // As root a mount is like any other file system's; fusermount3 forbids both to other users.
         options.honorsSetUserID = list.honorsSetuid ?? (geteuid() == 0)
         options.honorsDevices = list.honorsDevices ?? (geteuid() == 0)

@@ -10,6 +10,9 @@ enum Console {
 
     static func warn(_ text: String) { write("efs: warning: \(oneLine(text))\n", to: STDERR_FILENO) }
 
+    static let unlockedMemory =
+        "the memory that keys lie in could not all be locked: they might reach swap; raise 'ulimit -l', or encrypt swap or have none"
+
     /// Replaces the terminal's current line: to its start, the text, and nothing behind it.
     static func rewriteLine(_ text: String) { write("\r\(text)\u{1B}[K", to: STDERR_FILENO) }
 
