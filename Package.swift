@@ -32,10 +32,14 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-crypto", .upToNextMinor(from: "4.5.2")),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-certificates", from: "1.21.1"),
+        .package(url: "https://github.com/apple/swift-asn1", from: "1.7.4"),
     ],
     targets: [
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CRnp", pkgConfig: "librnp", providers: [.apt(["librnp-dev"])]),
+        .systemLibrary(name: "CSSH", pkgConfig: "libssh", providers: [.apt(["libssh-dev"])]),
         .target(name: "CSyscalls"),
 
         layer("Syscalls", ["CSyscalls", .product(name: "SystemPackage", package: "swift-system")]),
@@ -48,6 +52,14 @@ let package = Package(
                 .product(name: "CryptoExtras", package: "swift-crypto"),
             ]),
         layer("KeyManagement", ["Records", "Sealing", "Syscalls", "CSodium", "CSyscalls"]),
+        layer(
+            "Identity",
+            [
+                "CRnp", "CSSH", "CSodium", "Sealing", "Syscalls",
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "X509", package: "swift-certificates"),
+                .product(name: "SwiftASN1", package: "swift-asn1"),
+            ]),
         layer("BlobStorage", ["Syscalls"]),
         layer("Tables", ["Records", "Sealing", "BlobStorage", "Syscalls", "CZstd"]),
         layer("Log", ["Records", "Sealing", "BlobStorage", "Tables", "Syscalls"]),
@@ -76,6 +88,12 @@ let package = Package(
                 .product(name: "CryptoExtras", package: "swift-crypto"),
             ]),
         tests("KeyManagementTests", ["KeyManagement", "Sealing", "Syscalls", "CSyscalls"]),
+        tests(
+            "IdentityTests",
+            [
+                "Identity", "Sealing", "Syscalls", .product(name: "X509", package: "swift-certificates"),
+                .product(name: "SwiftASN1", package: "swift-asn1"),
+            ]),
         tests("BlobStorageTests", ["BlobStorage", "Syscalls"]),
         tests("TablesTests", ["Tables", "Records", "Sealing", "BlobStorage", "Syscalls"]),
         tests("LogTests", ["Log", "Tables", "Records", "Sealing", "BlobStorage", "Syscalls"]),
