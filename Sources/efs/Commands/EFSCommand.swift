@@ -17,7 +17,7 @@ struct EFSCommand: ParsableCommand {
         version: Version.current,
         subcommands: [
             InitCommand.self, MountCommand.self, UmountCommand.self, SyncCommand.self, PasswdCommand.self, InfoCommand.self,
-            CheckCommand.self, SpeedCommand.self, VersionCommand.self,
+            CheckCommand.self, SpeedCommand.self, DoctorCommand.self, VersionCommand.self,
         ])
 
     /// The subcommand that `arguments` name, for a hint.
