@@ -30,6 +30,7 @@ setup-tests: ## Install the packages that the tests use too
 build: setup ## Build the release executables into .build/release
 	@# With the Swift libraries inside: what is installed runs where there is no toolchain.
 	@$(SWIFT) build -c release --product efs --static-swift-stdlib
+	@$(SWIFT) build -c release --product efsc --static-swift-stdlib
 
 test: setup-tests build test-swift test-end-to-end ## Run all tests
 

@@ -24,9 +24,11 @@ let package = Package(
     products: [
         .library(name: "EFS", targets: ["FileSystem"]),
         .library(name: "FUSE", targets: ["FUSE"]),
+        .library(name: "EFSClient", targets: ["Client"]),
         .executable(name: "efs", targets: ["efs"]),
         .executable(name: "efs-server", targets: ["efs-server"]),
         .executable(name: "efsctl", targets: ["efsctl"]),
+        .executable(name: "efsc", targets: ["efsc"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
@@ -44,12 +46,15 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
         .package(url: "https://github.com/vapor/jwt-kit", from: "5.7.1"),
+        .package(url: "https://github.com/LebJe/TOMLKit", from: "0.6.0"),
     ],
     targets: [
         .systemLibrary(name: "CSodium", pkgConfig: "libsodium", providers: [.apt(["libsodium-dev"])]),
         .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
         .systemLibrary(name: "CRnp", pkgConfig: "librnp", providers: [.apt(["librnp-dev"])]),
         .systemLibrary(name: "CSSH", pkgConfig: "libssh", providers: [.apt(["libssh-dev"])]),
+        // C calls of editline(3), whose own take variable arguments.
+        .target(name: "CEditline", linkerSettings: [.linkedLibrary("edit")]),
         .target(name: "CSyscalls"),
         .target(name: "CURing", linkerSettings: [.linkedLibrary("uring")]),
 
@@ -79,12 +84,28 @@ let package = Package(
         layer(
             "FileSystem",
             ["Records", "MetadataStore", "ChunkStore", "Log", "BlobStorage", "KeyManagement", "Sealing", "Syscalls"]),
+        layer(
+            "Client",
+            [
+                "Identity", "Sealing", "Syscalls",
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOTLS", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ]),
+        layer(
+            "Transfer",
+            [
+                "Client", "Identity", "FileSystem", "Sealing", "Syscalls", "CSyscalls",
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "TOMLKit", package: "TOMLKit"),
+            ]),
         layer("FUSE", ["CSyscalls", "CURing", "Syscalls"]),
         layer("Mount", ["FUSE", "FileSystem", "Syscalls", .product(name: "Logging", package: "swift-log")]),
         .executableTarget(
             name: "efs",
             dependencies: [
-                "Mount", "FileSystem", "Log", "KeyManagement", "Sealing", "Syscalls", "CSyscalls",
+                "Mount", "FileSystem", "Log", "KeyManagement", "Sealing", "Syscalls", "CSyscalls", "Client", "Identity", "Transfer",
+                .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
@@ -130,6 +151,15 @@ let package = Package(
             ],
             swiftSettings: strict),
 
+        .executableTarget(
+            name: "efsc",
+            dependencies: [
+                "Client", "Transfer", "Identity", "KeyManagement", "Sealing", "Syscalls", "CEditline",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: strict),
+
         tests("RecordsTests", ["Records"]),
         tests(
             "SealingTests",
@@ -151,6 +181,10 @@ let package = Package(
         tests("GoldenVolumeTests", ["FileSystem", "KeyManagement", "Sealing", "Syscalls"]),
         .target(name: "LinuxTesting", dependencies: ["Syscalls", "CSyscalls"], path: "Tests/LinuxTesting", swiftSettings: strict),
         tests("VolumeTests", ["FileSystem", "Log", "KeyManagement", "BlobStorage", "Sealing", "Syscalls", "LinuxTesting"]),
+        tests("ClientTests", ["Client"]),
+        tests(
+            "TransferTests",
+            ["Transfer", "Client", "FileSystem", "KeyManagement", "Sealing", "Syscalls", .product(name: "NIOCore", package: "swift-nio")]),
         tests("FUSETests", ["FUSE", "Syscalls", "LinuxTesting"]),
         tests("CommandLineTests", ["efs", "Syscalls", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
         tests(

@@ -2,6 +2,7 @@
 #include "CSyscalls.h"
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -32,3 +33,5 @@ char **efs_environment(void) {
 }
 
 long efs_getxattr(const char *path, const char *name, void *value, unsigned long size) { return getxattr(path, name, value, size); }
+
+int efs_rename_new(const char *from, const char *to) { return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE); }

@@ -81,8 +81,10 @@ import X509
 
     @Test func requestsOfOpenSSL() throws {
         let made = try make()
-        try made.workshop.runAll(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-            "-keyout", "own.key", "-subj", "/CN=root", "-out", "own.csr"])
+        try made.workshop.runAll([
+            "openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+            "-keyout", "own.key", "-subj", "/CN=root", "-out", "own.csr",
+        ])
         let request = try String(contentsOfFile: made.workshop.file("own.csr"), encoding: .utf8)
         let issued = try made.authority.issueClient(user: "app1", request: request)
         #expect(issued.keyPEM == nil)
@@ -100,7 +102,7 @@ import X509
         let file = ClientBundle.encode(issued, authorityPEM: made.authorityPEM, server: server)
         let bundle = try ClientBundle(parsing: file, named: "bundle")
         #expect(bundle.certificateFingerprint == issued.fingerprint && bundle.server == server)
-        #expect(bundle.authoritiesDER.count == 1)
+        #expect(bundle.authoritiesDER.count == 1 && bundle.userName == "app1")
         let key = try #require(bundle.keyPEM)
         #expect(key.constantTimeEquals(try #require(issued.keyPEM)))
         // OpenSSL reads the same file.

@@ -29,7 +29,9 @@ import Testing
             all.append(other)
         }
         changed { $0.user = "app2" }
-        changed { $0.user = "app1\u{1}"; $0.keyFingerprint.removeFirst() }
+        changed {
+            $0.user = "app1\u{1}"; $0.keyFingerprint.removeFirst()
+        }
         changed { $0.keyFingerprint[0] ^= 1 }
         changed { $0.serverID[0] ^= 1 }
         changed { $0.serverCertificate = .zero }

@@ -24,6 +24,9 @@ int efs_prctl(int option, unsigned long argument);
 /// getxattr(2), which Swift's Glibc module lacks. Returns -1 and sets errno on failure.
 long efs_getxattr(const char *path, const char *name, void *value, unsigned long size);
 
+/// renameat2(2) that never replaces (EEXIST), which Swift's Glibc module lacks. Returns -1 and sets errno on failure.
+int efs_rename_new(const char *from, const char *to);
+
 /// environ(7), which Swift cannot name, since it is a global variable. Ended by a null pointer.
 char **efs_environment(void);
 

@@ -1,6 +1,7 @@
 public import Sealing
 import SwiftASN1
 public import Syscalls
+import X509
 
 /// What a client needs for its connection, in one PEM file: its certificate, the certificate's private key, the CA's certificate,
 /// and which server it is for (docs/HTTP_API.md, *Client bundle*). OpenSSL and curl skip the block that they do not know.
@@ -26,6 +27,15 @@ public struct ClientBundle: Sendable {
     public let server: Server?
 
     public var certificateFingerprint: Digest32 { DigestHasher.digest(of: certificateDER) }
+
+    /// The user that the certificate was issued to: its common name. The server decides by its own record.
+    public var userName: String? {
+        guard let certificate = try? Certificate(derEncoded: certificateDER) else { return nil }
+        for attribute in certificate.subject.lazy.flatMap({ $0 }) where attribute.type == .RDNAttributeType.commonName {
+            return String(attribute.value)
+        }
+        return nil
+    }
 
     private static let certificateType = "CERTIFICATE"
     private static let serverType = "EFS SERVER"
@@ -57,7 +67,8 @@ public struct ClientBundle: Sendable {
         }
         let certificates = documents.filter { $0.discriminator == Self.certificateType }.map(\.derBytes)
         guard let own = certificates.first else {
-            throw Failure(.usage, "there is no certificate in this file", object: name, hint: "give the bundle that 'efsctl create-user' made")
+            throw Failure(
+                .usage, "there is no certificate in this file", object: name, hint: "give the bundle that 'efsctl create-user' made")
         }
         certificateDER = own
         authoritiesDER = Array(certificates.dropFirst())

@@ -1,4 +1,3 @@
-
 public import Glibc
 public import Sealing
 public import Syscalls
@@ -65,5 +64,14 @@ public enum KeyFile {
     private static func directory(of path: String) -> String {
         guard let slash = path.lastIndex(of: "/") else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])
+    }
+}
+
+extension KeyFile {
+    /// The file's first line, without its end: a passphrase.
+    public static func firstLine(_ path: String) throws(Failure) -> SecretBytes {
+        try read(path).withUnsafeBytes { bytes in
+            SecretBytes(copying: UnsafeRawBufferPointer(rebasing: bytes[..<(bytes.firstIndex { $0 == 0x0A || $0 == 0x0D } ?? bytes.count)]))
+        }
     }
 }

@@ -123,7 +123,8 @@ enum OpenSSHKeyFile {
     }
 
     private static func otherType(_ type: String, _ name: String) -> Failure {
-        Failure(.usage, "this OpenSSH key is of another type (\(type)) than ssh-ed25519", object: name, hint: "ssh-keygen -t ed25519 makes one")
+        Failure(
+            .usage, "this OpenSSH key is of another type (\(type)) than ssh-ed25519", object: name, hint: "ssh-keygen -t ed25519 makes one")
     }
 
     private static func string(_ bytes: [UInt8]) -> [UInt8] {

@@ -27,7 +27,7 @@ enum UserKeyForm {
             self = .openPGP
         } else if Self.begins(text, with: "-----BEGIN OPENSSH PRIVATE KEY-----") {
             self = .openSSHPrivate
-        } else if Self.begins(text, with: "ssh-") {
+        } else if ["ssh-", "ecdsa-", "sk-"].contains(where: { Self.begins(text, with: $0) }) {
             self = .openSSHPublic
         } else if text.count == 64 {
             self = .hexadecimal

@@ -1,9 +1,22 @@
 import Glibc
+import NIOCore
 import Syscalls
+import SystemPackage
 
 /// What the program writes: answers to standard output, everything else to standard error.
 enum Console {
     static func output(_ text: String) { write(text.hasSuffix("\n") ? text : text + "\n", to: STDOUT_FILENO) }
+
+    /// File contents to standard output; a failure to write them is one, unlike for words.
+    static func write(_ bytes: ByteBuffer) throws(Failure) {
+        var rest = bytes
+        while rest.readableBytes > 0 {
+            let written = rest.withUnsafeReadableBytes { Glibc.write(STDOUT_FILENO, $0.baseAddress, $0.count) }
+            if written < 0 && errno == EINTR { continue }
+            guard written > 0 else { throw Failure(systemCall: "write", object: "standard output", .current) }
+            rest.moveReaderIndex(forwardBy: written)
+        }
+    }
 
     /// A note to the person at the terminal; not part of the answer.
     static func note(_ text: String) { write("efs: \(oneLine(text))\n", to: STDERR_FILENO) }

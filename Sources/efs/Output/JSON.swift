@@ -16,6 +16,9 @@ indirect enum JSON {
         return out
     }
 
+    /// On one line, for streams of values. Strings hold no line ends of their own: those are escaped.
+    var line: String { text.split(separator: "\n").map { $0.drop { $0 == " " } }.joined(separator: " ") }
+
     private func write(into out: inout String, indentation: String) {
         switch self {
         case .string(let text): Self.quote(text, into: &out)
