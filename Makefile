@@ -7,10 +7,14 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 SWIFT ?= swift
 
+programs = efs efsc efs-server efsctl
+
 bindir = $(DESTDIR)$(PREFIX)/bin
 sharedir = $(DESTDIR)$(PREFIX)/share
 # mount(8) looks for its helpers only there.
-sbindir = $(DESTDIR)/sbin
+sprograms = efs efsc efs-server efsctl
+
+bindir = $(DESTDIR)/sbin
 
 .NOTPARALLEL:
 .PHONY: help run build test test-full test-swift test-end-to-end bench format lint install uninstall clean setup setup-tests
@@ -29,8 +33,7 @@ setup-tests: ## Install the packages that the tests use too
 
 build: setup ## Build the release executables into .build/release
 	@# With the Swift libraries inside: what is installed runs where there is no toolchain.
-	@$(SWIFT) build -c release --product efs --static-swift-stdlib
-	@$(SWIFT) build -c release --product efsc --static-swift-stdlib
+	@for program in $(programs); do $(SWIFT) build -c release --product "$$program" --static-swift-stdlib; done
 
 test: setup-tests build test-swift test-end-to-end ## Run all tests
 
