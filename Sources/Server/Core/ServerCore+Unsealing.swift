@@ -136,7 +136,7 @@ extension ServerCore {
         var volumeOptions = VolumeOptions()
         volumeOptions.stateDirectory = options.stateDirectory
         // A web server's reads are no reason to write.
-        volumeOptions.noAccessTimes = true
+        volumeOptions.accessTimes = .never
         volumeOptions.report = { [logger] in logger.error("\($0)", metadata: ["fileSystem": "\(place.name)"]) }
         let volume = try Volume.open(at: place.files, password: password, options: volumeOptions)
         return ServedFileSystem(name: place.name, volume: volume, filenameSalt: salt, quotaBytes: record.quotaBytes)
