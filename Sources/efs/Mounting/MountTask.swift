@@ -26,7 +26,7 @@ struct MountTask {
     /// The password of the volume, which exists after this.
     private func openOrCreate() throws(Failure) -> SecretBytes {
         let source = PasswordSource(command.password, request.options)
-        guard !request.options.readOnly, try DirectoryListing.isEmpty(request.dataDirectory) else {
+        guard !request.options.readOnly, try Volume.holdsNothing(at: request.dataDirectory) else {
             let information = try Volume.information(at: request.dataDirectory)
             if let wanted = command.cipher?.suite, wanted != information.suite {
                 Console.warn("the volume is sealed with \(information.suite.name); --cipher counts only when a volume is created")
