@@ -1,4 +1,5 @@
 import Sealing
+import Syscalls
 import Testing
 
 @testable import KeyManagement
