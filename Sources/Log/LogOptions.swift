@@ -24,8 +24,8 @@ public struct LogOptions: Sendable {
     public var acceptsRollback = false
     /// Runs commits, checkpoints, compaction and cleaning in threads of their own. Tests that enumerate states turn it off.
     public var hasHousekeeper = true
-    /// The revision of the header that was opened; the head remembers it.
-    public var headerRevision: UInt64 = 0
+    /// Gives the revision of the header that the volume has now; the head remembers it. Called at each checkpoint.
+    public var headerRevision: @Sendable () -> UInt64 = { 0 }
     /// Told of what is on stable storage, by a thread of the background: once commits pause for some time, and while they go on at
     /// most this often.
     public var didBecomeDurable: @Sendable (DurableState) -> Void = { _ in }

@@ -112,7 +112,7 @@ extension VolumeLog {
             if headFile == nil { headFile = try storage.openSmallFile(HeadFile.name(writer: writer)) }
             guard let headFile else { return }
             let new = Head(
-                sequence: (head?.sequence ?? 0) + 1, checkpoint: checkpoint, mark: mark, headerRevision: options.headerRevision,
+                sequence: (head?.sequence ?? 0) + 1, checkpoint: checkpoint, mark: mark, headerRevision: options.headerRevision(),
                 isClean: isClean)
             try HeadFile.write(new, to: headFile, writer: writer, keys: keys, salt: .makeRandom())
             head = new

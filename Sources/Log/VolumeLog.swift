@@ -254,20 +254,22 @@ public final class VolumeLog: @unchecked Sendable {
 }
 
 extension RecordBatch {
-    /// Whether it makes the volume larger: new names, contents or attributes, or more live bytes than before.
+    /// Whether it makes the volume larger: more names, contents or attributes than go, or more live bytes than before.
     var needsRoom: Bool {
+        let kinds: [RecordKind] = [.dirent, .inline, .xattr]
+        var balances = [0, 0, 0]
         var live: Int64 = 0
-        var grows = false
+        func count(_ key: RecordKey, _ change: Int) {
+            if let index = kinds.firstIndex(where: { $0.rawValue == key.kind }) { balances[index] += change }
+        }
         forEach { operation in
             switch operation {
-            case .put(let key, _):
-                let kinds: [RecordKind] = [.dirent, .inline, .xattr]
-                if kinds.contains(where: { $0.rawValue == key.kind }) { grows = true }
-            case .delete: break
+            case .put(let key, _): count(key, 1)
+            case .delete(let key): count(key, -1)
             case .liveBytes(_, let delta): live += delta
             }
         }
-        return grows || live > 0
+        return live > 0 || balances.contains { $0 > 0 }
     }
 }
 

@@ -160,6 +160,7 @@ class Volume:
         self.password_file = os.path.join(self.base, "password")
         with open(self.password_file, "w") as file:
             file.write(password + "\n")
+        os.chmod(self.password_file, 0o600)  # or every command warns
         os.makedirs(self.path, exist_ok=True)
         os.chmod(self.base, 0o755)
 

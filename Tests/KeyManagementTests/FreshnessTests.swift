@@ -61,6 +61,8 @@ final class TemporaryDirectory {
             try store.store(state, volumeID: volumeID)
             #expect(try store.load(volumeID: volumeID) == state)
         }
+        try store.store(.headerOnly(revision: 7), volumeID: volumeID)
+        #expect(try store.load(volumeID: volumeID) == .headerOnly(revision: 7))
         #expect(directory.names() == [fileName])
         #expect(try store.load(volumeID: Array(volumeID.reversed())) == nil)
         try store.remove(volumeID: volumeID)

@@ -43,6 +43,23 @@ import Testing
         #expect(KeyDerivationCost.calibrated(seconds: 0.05).isWithinBounds)
     }
 
+    /// Where memory is overcommitted, taking what is not there would get a process killed.
+    @Test func moreMemoryThanTheMachineHasIsNotTried() throws {
+        let cost = KeyDerivationCost(passes: 1, memoryKibibytes: 8 << 10)
+        func derive(machineKibibytes: Int) throws(Failure) {
+            _ = try Argon2.derive(from: secret("a"), salt: [UInt8](repeating: 1, count: 16), cost: cost, machineKibibytes: machineKibibytes)
+        }
+        do throws(Failure) {
+            try derive(machineKibibytes: 10 << 10)
+            Issue.record("it was tried")
+        } catch {
+            #expect(error.kind == .notPermitted)
+            #expect(error.message.contains("8 MiB of memory are needed, this machine has 10 MiB"))
+        }
+        try derive(machineKibibytes: 12 << 10)
+        #expect(KeyDerivationCost.machineKibibytes() > 64 << 10)
+    }
+
     @Test func derivationDependsOnEverything() throws {
         let salt = [UInt8](repeating: 1, count: 16)
         func derive(_ password: String, _ salt: [UInt8], _ passes: UInt32, _ memory: UInt32) throws -> [UInt8] {

@@ -5,6 +5,7 @@ import KeyManagement
 import LinuxTesting
 import Log
 import Sealing
+import Synchronization
 import Syscalls
 import SystemPackage
 import Testing
@@ -62,6 +63,21 @@ final class Sandbox {
         change(&options)
         return try Volume.open(at: data, password: secret(password), options: options)
     }
+}
+
+/// What several threads came to that tried the same.
+final class Outcomes: Sendable {
+    private let state = Mutex<(winners: [Int], refusals: [FailureKind])>(([], []))
+
+    func note(_ number: Int, _ body: () throws(Failure) -> Void) {
+        do throws(Failure) {
+            try body()
+            state.withLock { $0.winners.append(number) }
+        } catch { state.withLock { $0.refusals.append(error.kind) } }
+    }
+
+    var winners: [Int] { state.withLock { $0.winners } }
+    var refusals: [FailureKind] { state.withLock { $0.refusals } }
 }
 
 func secret(_ text: String) -> SecretBytes { SecretBytes(count: text.utf8.count) { $0.copyBytes(from: Array(text.utf8)) } }

@@ -10,8 +10,13 @@ final class FreshnessKeeper: Sendable {
     private let header: VolumeHeader
     private let options: VolumeOptions
     private let path: String
+    private let newestRevision: @Sendable () -> UInt64
 
-    init(header: VolumeHeader, options: VolumeOptions, path: String) throws(Failure) {
+    /// `newestRevision` gives the newest revision of the header that was seen since, if the volume stays open.
+    init(
+        header: VolumeHeader, options: VolumeOptions, path: String, newestRevision: @escaping @Sendable () -> UInt64 = { 0 }
+    ) throws(Failure) {
+        self.newestRevision = newestRevision
         if let directory = options.stateDirectory { store = FreshnessStore(directory: directory) } else { store = try .standard() }
         self.header = header
         self.options = options
@@ -31,6 +36,8 @@ final class FreshnessKeeper: Sendable {
         if header.revision < seen.headerRevision {
             throw refusal("has an older header than was last seen here: an old password may have been put back")
         }
+        // A machine that has only changed the password has seen no commit.
+        if seen.durable.generation == 0 { return }
         if history.mark.generation < seen.durable.generation { throw lost(history, seen) }
         try judgeCheckpoints(history, seen)
         if let same = history.replayed.first(where: { $0.generation == seen.durable.generation }), same.digest != seen.durable.digest {
@@ -89,7 +96,7 @@ final class FreshnessKeeper: Sendable {
                 durable: .init(generation: state.mark.generation, digest: state.mark.digest),
                 checkpoint: .init(generation: state.checkpoint.generation, digest: state.checkpoint.digest),
                 // The password may have been changed since this process opened the volume.
-                headerRevision: max(header.revision, seen?.headerRevision ?? 0))
+                headerRevision: max(header.revision, newestRevision(), seen?.headerRevision ?? 0))
         }
     }
 
@@ -100,12 +107,19 @@ final class FreshnessKeeper: Sendable {
         } catch { report("cannot remember the volume's state: \(error)") }
     }
 
-    /// After the password was changed: the older header is no longer good here.
+    /// After the password was changed: the older header is no longer good here, also if this machine has seen nothing else of the volume.
     func rememberHeader() throws(Failure) {
         try store.update(volumeID: header.volumeID) { seen in
-            guard var state = seen else { return nil }
+            var state = seen ?? .headerOnly(revision: header.revision)
             state.headerRevision = max(state.headerRevision, header.revision)
             return state
+        }
+    }
+
+    /// The header was accepted although a newer one had been seen: it is the truth from now on.
+    func acceptHeader() throws(Failure) {
+        try store.update(volumeID: header.volumeID) { seen in
+            seen.map { FreshnessState(durable: $0.durable, checkpoint: $0.checkpoint, headerRevision: header.revision) }
         }
     }
 }

@@ -14,7 +14,7 @@ public struct FreshnessState: Hashable, Sendable {
         }
     }
 
-    /// The last commit that was on stable storage.
+    /// The last commit that was on stable storage. Generation 0: none was seen, only the header.
     public var durable: Mark
     /// The last checkpoint at or before it, which the volume itself remembers for long.
     public var checkpoint: Mark
@@ -25,6 +25,12 @@ public struct FreshnessState: Hashable, Sendable {
         self.durable = durable
         self.checkpoint = checkpoint
         self.headerRevision = headerRevision
+    }
+
+    /// Of a volume of which this machine has seen the header alone.
+    public static func headerOnly(revision: UInt64) -> FreshnessState {
+        let nothing = Mark(generation: 0, digest: .zero)
+        return FreshnessState(durable: nothing, checkpoint: nothing, headerRevision: revision)
     }
 }
 

@@ -55,11 +55,14 @@ extension KeyDerivationCost {
     }
 
     /// A quarter of the machine's memory.
-    private static func memoryLimitKibibytes() -> Int {
+    private static func memoryLimitKibibytes() -> Int { max(Int(minimum.memoryKibibytes), machineKibibytes() / 4) }
+
+    /// The machine's memory; where it does not say, twice what the least derivation needs.
+    static func machineKibibytes() -> Int {
         let pages = sysconf(Int32(_SC_PHYS_PAGES))
         let pageSize = sysconf(Int32(_SC_PAGESIZE))
-        guard pages > 0, pageSize > 0 else { return Int(minimum.memoryKibibytes) }
-        return max(Int(minimum.memoryKibibytes), pages / 4 * (pageSize / 1024))
+        guard pages > 0, pageSize > 0 else { return 2 * Int(minimum.memoryKibibytes) }
+        return pages * (pageSize / 1024)
     }
 
     /// The processor time of this thread: on a busy machine the clock on the wall would choose a cost that is cheap to guess.

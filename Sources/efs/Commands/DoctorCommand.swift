@@ -1,4 +1,5 @@
 import ArgumentParser
+import Syscalls
 
 struct DoctorCommand: ParsableCommand {
     static let configuration = CommandConfiguration(

@@ -17,7 +17,9 @@ struct Examination {
     }
 
     private var helper: Finding {
-        let isThere = ["/usr/bin/fusermount3", "/bin/fusermount3", "/usr/local/bin/fusermount3"].contains { access($0, X_OK) == 0 }
+        let isThere = ["/usr/bin/fusermount3", "/bin/fusermount3", "/usr/local/bin/fusermount3"].contains { (path: String) in
+            access(path, X_OK) == 0
+        }
         if isThere || isRoot {
             return Finding(
                 name: "fusermount3", state: isThere ? .on : .off,

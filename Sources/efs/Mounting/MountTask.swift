@@ -26,7 +26,7 @@ struct MountTask {
     /// The password of the volume, which exists after this.
     private func openOrCreate() throws(Failure) -> SecretBytes {
         let source = PasswordSource(command.password, request.options)
-        guard !request.options.readOnly, try DirectoryListing.isEmpty(request.dataDirectory) else {
+        guard !request.options.readOnly, try Volume.holdsNothing(at: request.dataDirectory) else {
             let information = try Volume.information(at: request.dataDirectory)
             if let wanted = command.cipher?.suite, wanted != information.suite {
                 Console.warn("the volume is sealed with \(information.suite.name); --cipher counts only when a volume is created")
@@ -41,7 +41,7 @@ struct MountTask {
     }
 
     /// A volume that is mounted over its own data directory, or above it, would wait for itself.
-    private static func checkApart(data: String, mountPoint: String) throws(Failure) {
+    static func checkApart(data: String, mountPoint: String) throws(Failure) {
         let isInside = { (inner: String, outer: String) in inner == outer || inner.hasPrefix(outer == "/" ? "/" : outer + "/") }
         if isInside(mountPoint, data) {
             throw Failure(.usage, "the mount point is inside the data directory", object: mountPoint, hint: "mount it somewhere else")

@@ -35,18 +35,27 @@ enum Console {
         write(text, to: STDERR_FILENO)
     }
 
-    /// The text on one line: paths and messages of others may hold line ends and control characters.
+    /// The text on one line: paths and messages of others may hold line ends, control characters of both sets, and marks that turn the
+    /// direction of writing or hide what follows.
     static func oneLine(_ text: String) -> String {
         var line = ""
         for scalar in text.unicodeScalars {
-            switch scalar {
-            case "\n", "\t", "\r": line += " "
-            case _ where scalar.value < 0x20 || scalar.value == 0x7F: line += "?"
-            default: line.unicodeScalars.append(scalar)
+            if scalar == "\n" || scalar == "\t" || scalar == "\r" {
+                line += " "
+            } else {
+                line.unicodeScalars.append(isShown(scalar) ? scalar : "?")
             }
         }
         while let last = line.last, last == " " { line.removeLast() }
         return line
+    }
+
+    /// By Unicode's general category: whether the character only shows itself.
+    static func isShown(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.properties.generalCategory {
+        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: false
+        default: true
+        }
     }
 
     /// A text for standard output that could not be written (a closed pipe, a full disk) is lost; there is nobody to tell.

@@ -16,7 +16,8 @@ final class TestVolume: Sendable {
 
     init(
         metadata: MemoryMetadataStore = MemoryMetadataStore(), chunks: MemoryChunkStore = MemoryChunkStore(), formats: Bool = true,
-        clock: TestClock = TestClock(), nameHash: @escaping @Sendable (UnsafeRawBufferPointer) -> UInt64 = TestVolume.hash,
+        clock: TestClock = TestClock(), availableBytes: UInt64 = 1 << 29,
+        nameHash: @escaping @Sendable (UnsafeRawBufferPointer) -> UInt64 = TestVolume.hash,
         options change: (inout FileSystemOptions) -> Void = { _ in }
     ) throws(Failure) {
         var options = FileSystemOptions()
@@ -28,7 +29,7 @@ final class TestVolume: Sendable {
             metadata: metadata, chunks: chunks,
             environment: FileSystemEnvironment(
                 nameHash: nameHash, now: { clock.now() },
-                capacity: { () throws(Failure) in VolumeCapacity(totalBytes: 1 << 30, availableBytes: 1 << 29) },
+                capacity: { () throws(Failure) in VolumeCapacity(totalBytes: 1 << 30, availableBytes: availableBytes) },
                 log: { log.add($0) }),
             options: options)
         self.metadata = metadata
