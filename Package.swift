@@ -111,9 +111,9 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
-        layer(
-            "Server",
-            [
+        .target(
+            name: "Server",
+            dependencies: [
                 "FileSystem", "Identity", "KeyManagement", "Sealing", "Syscalls",
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -133,7 +133,10 @@ let package = Package(
                 .product(name: "HummingbirdTLS", package: "hummingbird"),
                 .product(name: "HummingbirdHTTP2", package: "hummingbird"),
                 .product(name: "JWTKit", package: "jwt-kit"),
-            ]),
+            ],
+            // Part of the program, so that it needs no file beside it.
+            resources: [.embedInCode("Resources/openapi.json")],
+            swiftSettings: strict),
         .executableTarget(
             name: "efs-server",
             dependencies: [

@@ -13,7 +13,7 @@ struct ControlCommand: AsyncParsableCommand {
         commandName: "efsctl", abstract: "Administers an efs-server.",
         subcommands: [
             CreateFileSystem.self, ListFileSystems.self, CreateUser.self, ListUsers.self, RevokeUser.self, RenewCertificate.self,
-            Status.self, Unseal.self, Seal.self, Reload.self,
+            ClearCache.self, Status.self, Unseal.self, Seal.self, Reload.self,
         ])
 
     static func runToExit() async -> Never {
@@ -153,6 +153,15 @@ struct RenewCertificate: AsyncParsableCommand {
         if let user = answer.user { Output.show(bundle: user) }
         Output.show(answer.lines)
     }
+}
+
+struct ClearCache: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "clear-cache", abstract: "Wipes the decrypted contents that the server keeps in memory.")
+
+    @OptionGroup var server: ServerOption
+
+    func run() async throws { Output.show(try await server.send("clear-cache").lines) }
 }
 
 struct Status: AsyncParsableCommand {

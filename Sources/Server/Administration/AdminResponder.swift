@@ -70,6 +70,10 @@ struct AdminResponder: Sendable {
             _ = try server.requireInstanceForAdministration()
             await server.seal(reason: "the administrator has sealed the server")
             answer.lines = ["Sealed"]
+        case "clear-cache":
+            _ = try server.requireInstanceForAdministration()
+            let cleared = server.cache.clear()
+            answer.lines = ["Wiping \(cleared.pieces) decrypted pieces, \(cleared.bytes) bytes", "Cache cleared"]
         case "reload":
             try server.loadFace()
             answer.lines = ["Loading the TLS certificate"]

@@ -13,6 +13,7 @@ final class Instance: Sendable {
     let users: UserDirectory
     let sessions = SessionTable()
     let nonces = NonceTable()
+    let activity = Activity()
     private let currentTokenKeys: Mutex<TokenKeys>
     private let fileSystems: Mutex<[String: ServedFileSystem]>
     /// File systems that could not be opened, and why.

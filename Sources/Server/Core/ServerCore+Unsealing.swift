@@ -159,6 +159,9 @@ extension ServerCore {
 
     // MARK: Sealing
 
+    /// How long requests under way may take when the server is sealed or ends.
+    private static let drainSeconds: Int64 = 10
+
     /// Ends all sessions, waits for requests under way, closes the volumes and forgets all keys.
     package func seal(reason: String, isFinal: Bool = false) async {
         await administration.withLock {
@@ -168,7 +171,14 @@ extension ServerCore {
             }
             self.setState(isFinal ? .stopping : .sealed(reason: reason))
             let logger = self.logger
-            // On one of the threads that requests use; those under way hold their own reference to the volume until they are done.
+            if await !instance.activity.waitUntilDrained(seconds: Self.drainSeconds) {
+                logger.warning("requests are still under way: their connections are closed")
+                self.connections.closeAll()
+                while await !instance.activity.waitUntilDrained(seconds: Self.drainSeconds) {
+                    logger.warning("requests are still under way in the storage")
+                }
+            }
+            self.cache.clear()
             try? await self.threads.administer { () throws(Failure) in
                 for fileSystem in instance.takeFileSystems() {
                     do throws(Failure) { try fileSystem.volume.close() } catch {

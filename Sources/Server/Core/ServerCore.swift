@@ -16,6 +16,7 @@ package final class ServerCore: Sendable {
     let metrics = ServerMetrics()
     let audit: AuditLog
     let face = TLSFace()
+    let cache: DecryptedCache
     /// Open: the server ends in order.
     package let stopGate = Gate()
 
@@ -45,6 +46,7 @@ package final class ServerCore: Sendable {
         try ServerFiles.makeDirectory(layout.log)
         threads = EngineThreads(count: options.engineThreads, limit: 4096)
         audit = try AuditLog(path: layout.auditLog, logger: logger)
+        cache = DecryptedCache(limitBytes: options.cacheBytes, lifetimeSeconds: Double(options.cacheSeconds))
         state = Mutex(.sealed(reason: "the server waits for its starter key"))
     }
 
@@ -58,6 +60,17 @@ package final class ServerCore: Sendable {
         case .sealed(let reason): throw .sealed(reason)
         case .stopping: throw Problem(.serviceUnavailable, "stopping", "the server is ending").with(.retryAfter, "10")
         }
+    }
+
+    /// As `requireInstance`, for a request: sealing waits until the lease is given up.
+    func requireLease() throws(Problem) -> RequestLease {
+        // Under the lock, so that none is given out once the state has changed.
+        let lease = state.withLock { state -> RequestLease? in
+            if case .ready(let instance) = state { RequestLease(instance) } else { nil }
+        }
+        if let lease { return lease }
+        if case .sealed(let reason) = currentState { throw .sealed(reason) }
+        throw Problem(.serviceUnavailable, "stopping", "the server is ending").with(.retryAfter, "10")
     }
 
     struct PublicDescription: Encodable {

@@ -33,6 +33,14 @@ package struct ServerProcess: Sendable {
             if let address = server.options.metricsAddress {
                 services.append(HealthListener(server: server, group: group, host: address.host, port: address.port))
             }
+            let sweep = group.next().scheduleRepeatedTask(initialDelay: .minutes(1), delay: .minutes(10)) { [server] _ in
+                Task { await server.removeExpiredUploads() }
+            }
+            defer { sweep.cancel() }
+            let wiping = group.next().scheduleRepeatedTask(initialDelay: .seconds(5), delay: .seconds(5)) { [server] _ in
+                server.cache.dropExpired(now: server.clock.monotonic())
+            }
+            defer { wiping.cancel() }
             let lifecycle = ServiceGroup(
                 configuration: ServiceGroupConfiguration(
                     services: services.map { .init(service: $0) }

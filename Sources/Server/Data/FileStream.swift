@@ -18,12 +18,12 @@ final class RetainedInode: Sendable {
     deinit { fileSystem.release(inode) }
 }
 
-/// Sends a range of a file in large steps; while one is sent the next is read.
+/// Sends a range of a file in large pieces; while one is sent the next is read. Pieces come from the decrypted cache, or go there.
 struct FileStream: Sendable {
-    static let stepBytes = 512 << 10
-
     let fileSystem: ServedFileSystem
     let threads: EngineThreads
+    let cache: DecryptedCache
+    let clock: WallClock
     let file: RetainedInode
     let attributes: Attributes
     let range: Range<UInt64>
@@ -46,18 +46,33 @@ struct FileStream: Sendable {
         try await writer.finish(nil)
     }
 
-    /// Fails when the file was changed in place meanwhile (through a mount): what was sent so far is of another state.
+    /// From `position` to the end of its piece, or of the range. Fails when the file was changed in place meanwhile (through a mount):
+    /// what was sent so far is of another state.
     private func read(at position: UInt64) async throws(Problem) -> ByteBuffer {
-        let count = Int(min(UInt64(Self.stepBytes), range.upperBound - position))
-        let (fileSystem, inode, opened) = (fileSystem, file.inode, attributes)
+        let pieceBytes = UInt64(DecryptedCache.pieceBytes)
+        let start = position / pieceBytes * pieceBytes
+        let wanted = Int(position - start)..<Int(min(range.upperBound, start + pieceBytes) - start)
+        let key = attributes.cacheKey(fileSystem, piece: position / pieceBytes)
+        if cache.isEnabled, let bytes = cache.read(key, wanted, now: clock.monotonic()) { return bytes }
+        let (fileSystem, opened, inode, cache, clock) = (fileSystem, attributes, file.inode, cache, clock)
         return try await threads.run { () throws(Problem) in
-            let bytes = try fileSystem.read(inode, at: position, count: count)
+            // The whole piece, if it is to be kept.
+            let from = cache.isEnabled ? 0 : wanted.lowerBound
+            let count = cache.isEnabled ? Int(min(pieceBytes, opened.sizeBytes - start)) : wanted.count
+            let bytes = try fileSystem.read(inode, at: start + UInt64(from), count: count)
             let now = try fileSystem.engine { (files) throws(Errno) in try files.attributes(inode) }
-            guard now.modificationTime == opened.modificationTime, now.sizeBytes == opened.sizeBytes, bytes.readableBytes == count else {
-                throw Problem(.conflict, "conflict", "the file was changed while it was read")
-            }
-            return bytes
+            guard now.modificationTime == opened.modificationTime, now.sizeBytes == opened.sizeBytes,
+                let part = bytes.getSlice(at: bytes.readerIndex + wanted.lowerBound - from, length: wanted.count)
+            else { throw Problem(.conflict, "conflict", "the file was changed while it was read") }
+            if cache.isEnabled, now.changeCounter == opened.changeCounter { cache.insert(key, bytes, now: clock.monotonic()) }
+            return part
         }
+    }
+}
+
+extension Attributes {
+    func cacheKey(_ fileSystem: ServedFileSystem, piece: UInt64) -> DecryptedCache.Key {
+        DecryptedCache.Key(fileSystem: fileSystem.cacheNumber, inode: inode.rawValue, changeCounter: changeCounter, piece: piece)
     }
 }
 

@@ -40,6 +40,7 @@ extension APIResponder {
         guard !rights.isDisjoint(with: [.read, .list]) else { throw .forbidden }
         let fileSystem = caller.fileSystem
         let wantsContent = call.method == .get
+        let (cache, clock) = (server.cache, server.clock)
         let opened = try await server.threads.run { () throws(Problem) -> Opened in
             let attributes = try fileSystem.find(path, retaining: wantsContent)
             guard wantsContent else { return Opened(attributes: attributes) }
@@ -47,7 +48,12 @@ extension APIResponder {
                 return Opened(attributes: attributes)
             }
             defer { fileSystem.release(attributes.inode) }
-            let content = try fileSystem.read(attributes.inode, at: 0, count: Int(attributes.sizeBytes))
+            let key = attributes.cacheKey(fileSystem, piece: 0)
+            let size = Int(attributes.sizeBytes)
+            if let content = cache.read(key, 0..<size, now: clock.monotonic()) { return Opened(attributes: attributes, content: content) }
+            let content = try fileSystem.read(attributes.inode, at: 0, count: size)
+            let now = try fileSystem.engine { (files) throws(Errno) in try files.attributes(attributes.inode) }
+            if now.changeCounter == attributes.changeCounter { cache.insert(key, content, now: clock.monotonic()) }
             return Opened(attributes: attributes, content: content)
         }
         let retained = wantsContent && opened.content == nil ? RetainedInode(opened.attributes.inode, fileSystem) : nil
@@ -91,7 +97,10 @@ extension APIResponder {
             return Response(status: status, headers: headers, body: ResponseBody(byteBuffer: slice))
         }
         guard let retained else { throw Problem(.internalServerError, "internal", "the file went while it was opened") }
-        let stream = FileStream(fileSystem: fileSystem, threads: server.threads, file: retained, attributes: attributes, range: range)
+        let stream = FileStream(
+            fileSystem: fileSystem, threads: server.threads, cache: server.cache, clock: server.clock, file: retained,
+            attributes: attributes,
+            range: range)
         return Response(
             status: status, headers: headers,
             body: ResponseBody(contentLength: range.count) { writer in try await stream.write(to: &writer) })

@@ -34,10 +34,13 @@ final class APIResponder: Sendable {
         let call = Call(
             method: request.method, headers: request.headers, target: RequestTarget(request.head.path ?? ""), connection: connection)
         var access = server.audit.begin(call)
+        // Until the last byte of the answer is written.
+        var lease: RequestLease?
+        defer { withExtendedLifetime(lease) {} }
         var response: Response
         var closes = false
         do {
-            switch try await step(call, &access) {
+            switch try await step(call, &access, &lease) {
             case .reply(let reply): response = reply
             case .receive(let receive):
                 if call.headers[.expect]?.lowercased() == "100-continue" {
@@ -66,11 +69,14 @@ final class APIResponder: Sendable {
         if closes { throw ClosesConnection() }
     }
 
-    private func step(_ call: Call, _ access: inout AuditLog.Access) async throws -> Step {
+    private func step(_ call: Call, _ access: inout AuditLog.Access, _ lease: inout RequestLease?) async throws -> Step {
         let path = call.target.path
         let route = path.hasPrefix("/v1/") ? path.dropFirst(3) : path.hasPrefix("/data") ? path[...] : ""
         if route == "/server" { return .reply(try describeServer(call)) }
-        let instance = try server.requireInstance()
+        if route == "/openapi.json" { return .reply(try describeInterface(call)) }
+        let held = try server.requireLease()
+        lease = held
+        let instance = held.instance
         switch route {
         case "/auth/nonce": return try nonceStep(call, instance)
         case "/auth/session" where call.method == .post: return try sessionStep(call, instance)
@@ -96,6 +102,10 @@ final class APIResponder: Sendable {
         switch route {
         case "/move": return try transferStep(call, caller, copies: false)
         case "/copy": return try transferStep(call, caller, copies: true)
+        case "/cache/clear":
+            guard call.method == .post else { throw Problem.methodNotAllowed("POST") }
+            let cleared = server.cache.clear(fileSystem: caller.fileSystem.cacheNumber)
+            return .reply(try .json(["pieces": cleared.pieces, "bytes": cleared.bytes]))
         case "/file-system": return .reply(try await describeFileSystem(call, caller))
         case "/auth/renew": return .reply(try await renew(call, caller, instance))
         case "/auth/session": return .reply(try endSession(call, caller, instance))
@@ -109,6 +119,15 @@ final class APIResponder: Sendable {
         let rest = route.dropFirst(prefix.count)
         return rest.isEmpty || rest.first == "/" ? rest : nil
     }
+
+    /// The OpenAPI document, as it is built in.
+    private func describeInterface(_ call: Call) throws -> Response {
+        guard call.method == .get || call.method == .head else { throw Problem.methodNotAllowed("GET, HEAD") }
+        return Response(
+            status: .ok, headers: [.contentType: "application/json"], body: ResponseBody(byteBuffer: Self.interfaceDescription))
+    }
+
+    private static let interfaceDescription = ByteBuffer(bytes: PackageResources.openapi_json)
 
     private func describeServer(_ call: Call) throws -> Response {
         guard call.method == .get || call.method == .head else { throw Problem.methodNotAllowed("GET, HEAD") }

@@ -29,22 +29,32 @@ final class Connection: Sendable {
 
 /// The open connections, by channel, so that a request finds its own without waiting for the channel's event loop. Thread-safe.
 final class ConnectionTable: Sendable {
-    private let connections = Mutex<[ObjectIdentifier: Connection]>([:])
+    private struct Entry {
+        var connection: Connection
+        var channel: any Channel
+    }
 
-    var count: Int { connections.withLock { $0.count } }
+    private let entries = Mutex<[ObjectIdentifier: Entry]>([:])
+
+    var count: Int { entries.withLock { $0.count } }
 
     /// Of a connection's channel, or of one of its HTTP/2 streams.
     func connection(of channel: any Channel) -> Connection? {
-        connections.withLock { connections in
-            connections[ObjectIdentifier(channel)] ?? channel.parent.flatMap { connections[ObjectIdentifier($0)] }
+        entries.withLock { entries in
+            (entries[ObjectIdentifier(channel)] ?? channel.parent.flatMap { entries[ObjectIdentifier($0)] })?.connection
         }
     }
 
     func insert(_ connection: Connection, for channel: any Channel) {
-        connections.withLock { $0[ObjectIdentifier(channel)] = connection }
+        entries.withLock { $0[ObjectIdentifier(channel)] = Entry(connection: connection, channel: channel) }
     }
 
-    func remove(_ channel: any Channel) { connections.withLock { _ = $0.removeValue(forKey: ObjectIdentifier(channel)) } }
+    func remove(_ channel: any Channel) { entries.withLock { _ = $0.removeValue(forKey: ObjectIdentifier(channel)) } }
+
+    /// Ends all connections, whatever is under way on them.
+    func closeAll() {
+        for entry in entries.withLock({ Array($0.values) }) { entry.channel.close(mode: .all, promise: nil) }
+    }
 }
 
 /// Sits behind TLS in the pipeline; enters the connection into the table once its handshake is done, and closes one whose handshake takes

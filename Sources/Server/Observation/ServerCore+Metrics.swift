@@ -29,6 +29,11 @@ extension ServerCore {
             metrics.requests.enumerated().map { ("{class=\"\($0.offset + 1)xx\"}", $0.element.total) })
         write("efs_received_bytes_total", "counter", "Content of files that was received.", [("", metrics.bytesReceived.total)])
         write("efs_sent_bytes_total", "counter", "Content of files that was sent.", [("", metrics.bytesSent.total)])
+        let cached = cache.statistics
+        write("efs_cache_bytes", "gauge", "Decrypted content that is kept in memory.", [("", Int64(cached.bytes))])
+        write("efs_cache_pieces", "gauge", "Pieces of files that are kept in memory.", [("", Int64(cached.pieces))])
+        write("efs_cache_hits_total", "counter", "Pieces that were found in memory.", [("", cached.hits)])
+        write("efs_cache_misses_total", "counter", "Pieces that were not.", [("", cached.misses)])
         write("efs_audit_lines_total", "counter", "Lines of the audit log.", [("", Int64(audit.head.sequence))])
         return text
     }
