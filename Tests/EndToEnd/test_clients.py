@@ -21,8 +21,8 @@ def program(name):
 class Server:
     """A server with a file system and users, and a home for a client."""
 
-    def __init__(self):
-        self.base = scratch("server")
+    def __init__(self, name="server"):
+        self.base = scratch(name)
         self.root = os.path.join(self.base, "root")
         self.key = os.path.join(self.base, "starter.key")
         self.home = os.path.join(self.base, "home")
@@ -157,7 +157,7 @@ def closed_doors():
         expect_equal(server.efs("ls", "good:/", ok=False).status, 24, "a revoked user")
         server.stop()
         expect_equal(server.efs("ls", "good:/", ok=False).status, 23, "a server that is not there")
-    with Server() as other:
+    with Server("other") as other:
         bundle = two[1]
         other.add_remote("foreign", two[0], bundle)
         expect_equal(other.efs("ls", "foreign:/", ok=False).status, 24, "another server")
@@ -209,7 +209,7 @@ def the_shell():
         shell = (program("efsc"), "-h", f"127.0.0.1:{server.port}", "-u", secret, "-c", bundle)
         out = server.run(*shell, "-e", "mkdir /a", "-e", "ls").out
         expect_equal(out.split(), ["a/"], "ls")
-        server.run(*shell, "--batch", input="post /a/x\nthe content\nof a file").out
+        server.run(*shell, "--batch", input=b"post /a/x\nthe content\nof a file")
         expect_equal(server.run(*shell, "-e", "get /a/x").out, "the content\nof a file")
         expect_equal(server.run(*shell, "-e", "get /nothing", "-e", "mkdir /b", ok=False).status, 17, "a command that fails")
         expect_equal(server.run(*shell, "-e", "ls").out.split(), ["a/"], "nothing after a failure")

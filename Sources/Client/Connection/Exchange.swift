@@ -158,7 +158,8 @@ extension Connection {
         } catch {
             gate.succeed(false)
             writing.cancel()
-            if case .failure(let failed) = await writing.result, failed is SourceFailed { throw failed }
+            // What was cancelled here did not fail by itself.
+            if case .failure(let failed as SourceFailed) = await writing.result, !(failed.cause is CancellationError) { throw failed }
             throw error
         }
     }
