@@ -78,7 +78,7 @@ import Testing
         let files = try (0..<12).map { number in try openFile(mount.path("f\(number)"), O_CREAT | O_RDWR) }
         for round in 0..<5 {
             for file in files {
-                try content.withBytes { (bytes) throws(Errno) in try file.write(bytes, at: off_t(round * 1_000_000)) }
+                try content.withBytes { (bytes) throws(Errno) in try file.write(bytes, at: UInt64(round * 1_000_000)) }
             }
             try mount.run(
                 "for n in $(seq 0 11); do cp --sparse=auto f$n copy$n & done; wait; for n in $(seq 0 11); do cmp f$n copy$n; done")
