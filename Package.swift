@@ -180,7 +180,9 @@ let package = Package(
         tests("BlobStorageTests", ["BlobStorage", "Syscalls"]),
         tests("TablesTests", ["Tables", "Records", "Sealing", "BlobStorage", "Syscalls"]),
         tests("LogTests", ["Log", "Tables", "Records", "Sealing", "BlobStorage", "Syscalls"]),
-        tests("FileSystemTests", ["FileSystem", "MetadataStore", "ChunkStore", "Records", "BlobStorage", "Syscalls"]),
+        tests(
+            "FileSystemTests",
+            ["FileSystem", "MetadataStore", "ChunkStore", "Log", "Records", "Sealing", "BlobStorage", "Syscalls"]),
         tests("GoldenVolumeTests", ["FileSystem", "KeyManagement", "Sealing", "Syscalls"]),
         .target(name: "LinuxTesting", dependencies: ["Syscalls", "CSyscalls"], path: "Tests/LinuxTesting", swiftSettings: strict),
         tests("VolumeTests", ["FileSystem", "Log", "KeyManagement", "BlobStorage", "Sealing", "Syscalls", "LinuxTesting"]),

@@ -109,7 +109,7 @@ extension VolumeLog {
             case .put(let key, let value): batch.put(key, value)
             case .delete(let key): batch.delete(key)
             case .liveBytes(let segment, let delta):
-                segments[segment, default: SegmentFacts(number: segment, blob: BlobID(high: 0, low: 0))].liveBytes += delta
+                segments[segment, default: SegmentFacts(number: segment, blob: BlobID(high: 0, low: 0))].liveBytes &+= delta
             }
             if batch.bytes.count > 1 << 20 {
                 tree.apply(batch)
@@ -132,6 +132,10 @@ extension VolumeLog {
         // What was replayed is in the log: it need not be committed again.
         tree.discardChanges()
         strays.name(replay.segments.map(\.blob))
+        guard segments.values.allSatisfy({ SegmentFacts.isInBounds(liveBytes: $0.liveBytes) }) else {
+            throw Failure(.damaged, "the live bytes of a segment are out of all bounds", object: storage.name)
+        }
+        try refuseLostCommits(replay, head, strays, storage, keys, options)
         return finish(replay, head, manifest, tree, strays, segments)
     }
 
@@ -139,7 +143,7 @@ extension VolumeLog {
         _ replay: LogReplay, _ head: Head, _ manifest: Manifest, _ tree: TableTree, _ strays: Strays, _ facts: [UInt64: SegmentFacts]
     ) -> RecoveredState {
         var segments = facts
-        var next = manifest.nextSegment
+        var next = facts.keys.reduce(manifest.nextSegment) { max($0, $1 + 1) }
         for found in replay.segments {
             segments[found.number, default: SegmentFacts(number: found.number, blob: found.blob)].blob = found.blob
             segments[found.number]?.sizeBytes = found.sizeBytes
@@ -174,6 +178,7 @@ extension VolumeLog {
             offset += UInt64(header.frameSizeBytes)
             frame += 1
             if header.kind == .commitPart {
+                guard body.count + payload.count <= LogReplay.maximumBodyBytes else { break }
                 body += payload
                 continue
             }

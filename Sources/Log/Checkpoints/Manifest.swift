@@ -53,7 +53,7 @@ struct Manifest: Sendable {
         var reader = ByteReader(bytes)
         guard !Self.isOfNewerFormat(bytes), reader.readUInt32() == 1, reader.readBytes(3 * 8) != nil,
             let from = LogPosition(decoding: &reader), let generation = reader.readUInt64(), let digest = reader.readDigest(),
-            let nextSegment = reader.readUInt64(),
+            generation < CommitMark.generationLimit, let nextSegment = reader.readUInt64(), nextSegment <= SegmentFacts.numberLimit,
             let history = Self.list(&reader, { CommitMark(decoding: &$0) }),
             let segments = Self.list(&reader, { SegmentFacts(decoding: &$0) }),
             let tables = Self.list(&reader, { TableInfo(from: &$0) })
@@ -91,6 +91,9 @@ struct Manifest: Sendable {
 }
 
 extension CommitMark {
+    /// More commits than there can be: a generation below it has a next one.
+    static let generationLimit: UInt64 = 1 << 62
+
     init?(decoding reader: inout ByteReader) {
         guard let generation = reader.readUInt64(), let digest = reader.readDigest() else { return nil }
         self.init(generation: generation, digest: digest)

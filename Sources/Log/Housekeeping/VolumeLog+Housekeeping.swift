@@ -74,7 +74,6 @@ extension VolumeLog {
         try commitLock.withLock { () throws(Failure) in
             let isMuch = tail.pendingBytes > Self.backgroundSyncBytes
             guard isMuch || Clock.seconds() - lastCommitSeconds >= options.commitIntervalSeconds else { return }
-            recentCommits = 0
             if isMuch || hasChanges { try commit(always: isMuch && hasSession.load(ordering: .relaxed)) }
         }
     }
@@ -89,16 +88,8 @@ extension VolumeLog {
         do { try work() } catch { report("background work failed: \(error)", like: "\(error.kind)") }
     }
 
-    /// Tells of a failure; of one like the last one at most once a minute.
-    func report(_ text: String, like kind: String? = nil) {
-        let now = Clock.seconds()
-        let isNew = lastReport.withLock { last in
-            if last.text == kind ?? text, now - last.seconds < 60 { return false }
-            last = (kind ?? text, now)
-            return true
-        }
-        if isNew { options.report(text) }
-    }
+    /// Tells of a failure; of one of a kind at most once a minute.
+    func report(_ text: String, like kind: String? = nil) { reports.report(text, like: kind) }
 
     // MARK: Ending
 

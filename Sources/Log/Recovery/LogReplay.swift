@@ -2,6 +2,7 @@ import BlobStorage
 import Records
 import Sealing
 import Syscalls
+import Tables
 
 /// Reads the log frame by frame from a checkpoint on, and ends at the last commit whose frames all verify. What comes after it was never
 /// acknowledged, or the storage lost it, which the freshness state tells.
@@ -31,6 +32,8 @@ struct LogReplay {
     private var frames: [Digest32] = []
     private var parts: [UInt8] = []
     private var partCount: UInt32 = 0
+    /// Whose log this is. A session's log begins with a checkpoint that is replayed from its own start, so there is one session in all of it.
+    private var writer: (session: BlobID, headerDigest: Digest32)?
     /// A frame did not verify. Nothing counts any more; what follows is only looked at for a commit that proves the frame to be damaged
     /// rather than never written.
     private var isBroken = false
@@ -38,7 +41,7 @@ struct LogReplay {
     private(set) var isDamaged = false
 
     /// A body larger than this is none that this version writes: memory is bounded before anything is added up.
-    private static let maximumBodyBytes = 512 << 20
+    static let maximumBodyBytes = 512 << 20
 
     init(
         storage: any BlobStorage, keys: KeyHierarchy, from position: LogPosition, mark: CommitMark,
@@ -175,18 +178,20 @@ struct LogReplay {
         var hasher = DigestHasher()
         for digest in frames { hasher.update(digest) }
         guard head.generation == mark.generation + 1, head.parent == mark.digest, head.partCount == partCount,
-            head.framesDigest == hasher.finish()
+            head.framesDigest == hasher.finish(), head.session == writer?.session ?? head.session,
+            head.headerDigest == writer?.headerDigest ?? head.headerDigest
         else { return false }
         parts.append(contentsOf: rest)
         var isWhole = true
         let digest = parts.withUnsafeBytes { body -> Digest32 in
             // Twice, so that nothing of a body that is cut off is applied.
-            if head.content == .changes { isWhole = BatchDecoder.decode(body) { _ in } }
+            if head.content == .changes { isWhole = Self.isSound(body) }
             if isWhole, head.content == .changes { isWhole = BatchDecoder.decode(body, apply) }
             return head.digest(body: body)
         }
         guard isWhole else { return false }
         if head.content == .changes, !parts.isEmpty { hasChanges = true }
+        writer = (head.session, head.headerDigest)
         mark = CommitMark(generation: head.generation, digest: digest)
         marks.append(mark)
         end = position
@@ -196,5 +201,18 @@ struct LogReplay {
         parts.removeAll(keepingCapacity: true)
         partCount = 0
         return true
+    }
+
+    /// Whether a body decodes, and holds nothing that a memory table would not take.
+    private static func isSound(_ body: UnsafeRawBufferPointer) -> Bool {
+        var isSound = true
+        let isWhole = BatchDecoder.decode(body) { operation in
+            switch operation {
+            case .put(_, let value): if value.count > TableLimit.valueSizeBytes { isSound = false }
+            case .delete: break
+            case .liveBytes(_, let delta): if !SegmentFacts.isInBounds(liveBytes: delta) { isSound = false }
+            }
+        }
+        return isWhole && isSound
     }
 }
