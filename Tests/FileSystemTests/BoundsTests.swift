@@ -89,8 +89,8 @@ import Testing
             }
             ids.append(try volume.makeDirectory(.root, "moved"))
         }
-        var record: FileSystem.Inode?
-        #expect(try metadata.get(Keys.inode(ids[0].rawValue)) { record = FileSystem.Inode.decode($0) })
+        var record: InodeRecord?
+        #expect(try metadata.get(Keys.inode(ids[0].rawValue)) { record = InodeRecord.decode($0) })
         var damaged = try #require(record)
         damaged.parent = ids[2].rawValue
         let batch = RecordBatch()
@@ -110,8 +110,8 @@ import Testing
             directory = try volume.makeDirectory(.root, "d")
             for name in ["a", "b"] { _ = try volume.makeDirectory(directory, name) }
         }
-        var record: FileSystem.Inode?
-        #expect(try metadata.get(Keys.inode(directory.rawValue)) { record = FileSystem.Inode.decode($0) })
+        var record: InodeRecord?
+        #expect(try metadata.get(Keys.inode(directory.rawValue)) { record = InodeRecord.decode($0) })
         var damaged = try #require(record)
         damaged.linkCount = 1
         let batch = RecordBatch()

@@ -24,7 +24,9 @@ final class TestVolume: Sendable {
         var options = FileSystemOptions()
         options.statesPreconditions = true
         change(&options)
-        try self.init(metadata, chunks, formats: formats, clock: clock, nameHash: nameHash, options: options, metadata, chunks)
+        try self.init(
+            metadata, chunks, formats: formats, clock: clock, availableBytes: availableBytes, nameHash: nameHash, options: options,
+            metadata, chunks)
     }
 
     /// Over a log; the stores in memory are not used.
@@ -35,12 +37,13 @@ final class TestVolume: Sendable {
         options.statesPreconditions = true
         change(&options)
         try self.init(
-            MemoryMetadataStore(), MemoryChunkStore(), formats: formats, clock: clock, nameHash: Self.hash, options: options,
+            MemoryMetadataStore(), MemoryChunkStore(), formats: formats, clock: clock, availableBytes: 1 << 29, nameHash: Self.hash,
+            options: options,
             EmbeddedMetadataStore(log), EmbeddedChunkStore(log))
     }
 
     private init(
-        _ metadata: MemoryMetadataStore, _ chunks: MemoryChunkStore, formats: Bool, clock: TestClock,
+        _ metadata: MemoryMetadataStore, _ chunks: MemoryChunkStore, formats: Bool, clock: TestClock, availableBytes: UInt64,
         nameHash: @escaping @Sendable (UnsafeRawBufferPointer) -> UInt64, options: FileSystemOptions,
         _ usedMetadata: any MetadataStore, _ usedChunks: any ChunkStore
     ) throws(Failure) {
