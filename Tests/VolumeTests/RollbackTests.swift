@@ -67,11 +67,16 @@ import Testing
             try volume.sync()
             let generation = volume.statistics.generation
             memory.wait(for: generation)
-            sandbox.run("rm", "-rf", "\(sandbox.path)/\(name)")
-            sandbox.run("cp", "-a", sandbox.data, "\(sandbox.path)/\(name)")
-            if try volume.statistics.generation == generation && remembered()?.durable.generation == generation { return }
+            let isWhole = try copy(sandbox.data, to: name)
+            if try isWhole && volume.statistics.generation == generation && remembered()?.durable.generation == generation { return }
         }
         Issue.record("the volume was never at rest")
+    }
+
+    /// False if something went while it was being copied: the background deletes blobs that no checkpoint names any more.
+    private func copy(_ source: String, to name: String) throws -> Bool {
+        sandbox.run("rm", "-rf", "\(sandbox.path)/\(name)")
+        return try shell("cp -a '\(source)' '\(sandbox.path)/\(name)'", in: sandbox.path).status == 0
     }
 
     private func open(_ copy: String, _ change: (inout VolumeOptions) -> Void = { _ in }) throws -> Volume {
