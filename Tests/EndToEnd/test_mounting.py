@@ -114,6 +114,83 @@ def foreground():
 
 
 @test(engine=True)
+def signals_while_a_volume_is_opened():
+    """Opening takes as long as the password's derivation: it ends at once, and leaves neither a mount nor a process."""
+    volume = Volume().create()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        process = subprocess.Popen([Settings.efs, "mount", "--foreground", volume.data, volume.path, "--password-file", volume.password_file],
+                                   stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # Blocked, and taken by a thread: the program is past its start.
+        def is_waiting():
+            with open(f"/proc/{process.pid}/status") as file:
+                blocked = next(line for line in file if line.startswith("SigBlk:"))
+            return int(blocked.split()[1], 16) & 1 << (number - 1)
+        wait_until(is_waiting, 30, "the signals are not waited for")
+        process.send_signal(number)
+        status = process.wait(30)
+        expect(status in (-number, 0), f"status {status} after signal {number}")
+        expect(not volume.is_mounted(), "mounted all the same")
+
+
+@test(engine=True)
+def a_caller_that_goes_away():
+    """Who is interrupted while the mount is made leaves no process that goes on with it."""
+    volume = Volume().create()
+    process = subprocess.Popen([Settings.efs, "mount", volume.data, volume.path, "--password-file", volume.password_file],
+                               stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: any(server != process.pid for server in servers_of(volume.data)), 30, "no serving process")
+    process.kill()
+    process.wait(30)
+    wait_until(lambda: not servers_of(volume.data), 30, "the serving process goes on")
+    expect(not volume.is_mounted(), "still mounted")
+
+
+@test(engine=True)
+def a_process_that_only_looks_like_the_server():
+    """umount does not wait for what anybody can start; only for a process of the mounting user or root."""
+    if not IS_ROOT:
+        return
+    with Volume() as volume:
+        os.kill(volume.server(), signal.SIGKILL)
+        # A command line as the server's.
+        # A command line as the server's. `tail` takes the words for files and stays.
+        liar = subprocess.Popen(["efs", "mount", "-F", volume.path, "/dev/null", "--", "--foreground"],
+                                executable="/usr/bin/tail", user=1, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            efs("umount", volume.path, timeout=60)
+        finally:
+            liar.kill()
+            liar.wait()
+        volume.mount()
+
+
+@test(engine=True)
+def programs_of_a_volume_get_no_rights():
+    """Without asking, set-user-ID and device files of a volume count for nothing, not even for root's mount."""
+    with Volume() as volume:
+        options = run("findmnt", "-n", "-o", "OPTIONS", volume.path).out.split(",")
+        expect("nosuid" in options and "nodev" in options, f"options {options}")
+        if IS_ROOT:
+            volume.umount()
+            volume.mount("--options", "suid,dev")
+            options = run("findmnt", "-n", "-o", "OPTIONS", volume.path).out.split(",")
+            expect("nosuid" not in options and "nodev" not in options, f"options {options}")
+        else:
+            volume.umount()
+            refused(21, "only root", "mount", volume.data, volume.path, "--password-file", volume.password_file, "--options", "suid")
+            volume.mount()
+
+
+@test(engine=True)
+def transports():
+    with Volume(options=("--transport", "classic")) as volume:
+        write(volume.file("f"), "x")
+        volume.umount()
+        volume.mount("--options", "transport=auto")
+        expect_equal(read(volume.file("f")), "x")
+
+
+@test(engine=True)
 def umount_returns_when_all_is_done():
     """Also where the server was started in the foreground, with relative paths: it has ended and left the volume closed."""
     volume = Volume().create()
@@ -380,6 +457,11 @@ def mount_helper_and_fstab():
         expect(bad.status == 32 and "efs: error: /nowhere" in bad.err, f"a failed mount: {bad.status} {bad.err}")
         bad = run("mount", "-t", "fuse.efs", "-o", "bogus", volume.data, volume.path, ok=False)
         expect("unknown mount option 'bogus'" in bad.err, f"an unknown option: {bad.err}")
+        inside = os.path.join(volume.data, "inside")
+        os.mkdir(inside)
+        bad = run("mount", "-t", "fuse.efs", "-o", f"password_file={volume.password_file}", volume.data, inside, ok=False)
+        expect(bad.status == 32 and "inside the data directory" in bad.err, f"a mount point inside the data directory: {bad.err}")
+        os.rmdir(inside)
         empty = scratch("empty")
         bad = run("mount", "-t", "fuse.efs", "-o", f"password_file={volume.password_file}", empty, volume.path, ok=False)
         expect(bad.status == 32 and os.listdir(empty) == [], "the helper made a volume where a disk is missing")

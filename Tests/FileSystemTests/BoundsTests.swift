@@ -89,9 +89,7 @@ import Testing
             }
             ids.append(try volume.makeDirectory(.root, "moved"))
         }
-        var record: Inode?
-        #expect(try metadata.get(Keys.inode(ids[0].rawValue)) { record = Inode.decode($0) })
-        var damaged = try #require(record)
+        var damaged = try TestVolume(metadata: metadata, formats: false).fileSystem.withInode(ids[0].rawValue) { (_, found) throws(Errno) in found }
         damaged.parent = ids[2].rawValue
         let batch = RecordBatch()
         batch.put(Keys.inode(ids[0].rawValue)) { damaged.encode(into: &$0) }
@@ -110,9 +108,7 @@ import Testing
             directory = try volume.makeDirectory(.root, "d")
             for name in ["a", "b"] { _ = try volume.makeDirectory(directory, name) }
         }
-        var record: Inode?
-        #expect(try metadata.get(Keys.inode(directory.rawValue)) { record = Inode.decode($0) })
-        var damaged = try #require(record)
+        var damaged = try TestVolume(metadata: metadata, formats: false).fileSystem.withInode(directory.rawValue) { (_, found) throws(Errno) in found }
         damaged.linkCount = 1
         let batch = RecordBatch()
         batch.put(Keys.inode(directory.rawValue)) { damaged.encode(into: &$0) }

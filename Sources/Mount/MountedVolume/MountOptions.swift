@@ -18,8 +18,19 @@ public struct MountOptions: Sendable {
     public var fileSystemName = "efs"
     /// Number of threads that answer the kernel; nil lets the program choose.
     public var threadCount: Int?
+    public var transport = Transport.auto
     /// What the mount itself has to say; failures of the volume are told where the `FileSystem` was opened.
     public var logger = Logger(label: "efs.mount")
+
+    /// By which way the kernel's requests come.
+    public enum Transport: String, Sendable, CaseIterable {
+        /// io_uring where the kernel offers it, else classic.
+        case auto
+        /// read(2) and write(2) on /dev/fuse.
+        case classic
+        /// FUSE over io_uring, or the mount fails.
+        case uring
+    }
 
     public init() {}
 }

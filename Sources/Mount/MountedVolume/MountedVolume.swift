@@ -19,12 +19,15 @@ public final class MountedVolume: Sendable {
 
     /// Absolute, without symbolic links.
     public let mountPoint: String
+    /// "major:minor", by which the mount is told from one on top of it.
+    private let deviceNumber: String?
     private let session: Session
     private let fileSystem: FileSystem
     private let logger: Logger
 
     private init(_ mountPoint: String, _ session: Session, _ fileSystem: FileSystem, _ logger: Logger) {
         self.mountPoint = mountPoint
+        deviceNumber = ReadAhead.deviceNumber(ofMount: mountPoint)
         self.session = session
         self.fileSystem = fileSystem
         self.logger = logger
@@ -72,6 +75,7 @@ public final class MountedVolume: Sendable {
     /// Ends the mount although it may be in use, as on SIGTERM: what the kernel and the volume hold is made durable, then the
     /// mount is detached and `serve` returns. Programs that still use it get errors from then on.
     public func terminate() {
+        guard isOnTop else { return terminateCovered() }
         do throws(Failure) {
             try unmount()
             return
@@ -82,6 +86,19 @@ public final class MountedVolume: Sendable {
             logger.error("writing back before the end failed: \(error)")
         }
         try? unmount(lazy: true)
+        session.stop()
+    }
+
+    private var isOnTop: Bool { deviceNumber == ReadAhead.deviceNumber(ofMount: mountPoint) }
+
+    /// Something else is mounted over it, which is not ours to unmount: by no path the mount can be reached, only through the kernel's
+    /// device.
+    private func terminateCovered() {
+        logger.warning("ending the mount although another one lies on top of it", metadata: ["mount": "\(mountPoint)"])
+        for inode in fileSystem.retainedInodes() { session.writeBack(NodeID(inode)) }
+        do throws(Errno) { try fileSystem.synchronizeAll() } catch {
+            logger.error("making all durable before the end failed: \(error)")
+        }
         session.stop()
     }
 
@@ -129,6 +146,12 @@ extension MountOptions {
         // The file system keeps ACLs in step with modes and inherits default ACLs, for which it needs the umask itself.
         session.flags.formUnion([.posixACL, .dontMask])
         if let threadCount { session.classic.threads = max(1, threadCount) }
+        session.transport =
+            switch transport {
+            case .auto: .auto
+            case .classic: .classic
+            case .uring: .uring
+            }
         return session
     }
 }

@@ -50,6 +50,8 @@ struct Handover {
             do throws(Failure) { try write(bytes) } catch { failure = error }
         }
         if let failure { throw failure }
+        // The end of the answer, although the descriptor may have a copy (`Ending.watch`).
+        shutdown(descriptor, Int32(SHUT_WR))
         close(descriptor)
     }
 

@@ -1,4 +1,5 @@
 import FileSystem
+import Mount
 import Syscalls
 
 /// The words of mount(8)'s `-o`: one list that `efs mount --options` and `mount.fuse.efs -o` read alike.
@@ -16,6 +17,7 @@ struct MountOptionList: Equatable {
     var honorsDevices: Bool?
     var honorsExecutables: Bool?
     var fileSystemName: String?
+    var transport: MountOptions.Transport?
 
     var passwordFile: String?
     var passwordCommand: String?
@@ -89,6 +91,7 @@ struct MountOptionList: Equatable {
         let value = String(word[word.index(after: equals)...])
         switch word[..<equals] {
         case "fsname": fileSystemName = value
+        case "transport": transport = try Self.parsed(word) { MountOptions.Transport(rawValue: value) }
         case "password_file": passwordFile = value
         case "password_command": passwordCommand = value
         case "log_file": logFile = value

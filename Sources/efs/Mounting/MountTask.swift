@@ -41,7 +41,7 @@ struct MountTask {
     }
 
     /// A volume that is mounted over its own data directory, or above it, would wait for itself.
-    private static func checkApart(data: String, mountPoint: String) throws(Failure) {
+    static func checkApart(data: String, mountPoint: String) throws(Failure) {
         let isInside = { (inner: String, outer: String) in inner == outer || inner.hasPrefix(outer == "/" ? "/" : outer + "/") }
         if isInside(mountPoint, data) {
             throw Failure(.usage, "the mount point is inside the data directory", object: mountPoint, hint: "mount it somewhere else")
