@@ -167,7 +167,7 @@ import Testing
         let (source, target) = (try openFile(mount.path("sparse"), O_RDONLY), try openFile(mount.path("target"), O_CREAT | O_RDWR))
         var done = 0
         while true {
-            let count = copyRange(source.rawValue, target.rawValue, 1 << 40)
+            let count = copyRange(source.rawValue, target.rawValue, 1 << 40, at: done)
             #expect(count >= 0)
             if count <= 0 { break }
             done += count
