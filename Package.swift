@@ -55,6 +55,8 @@ let package = Package(
         .systemLibrary(name: "CSSH", pkgConfig: "libssh", providers: [.apt(["libssh-dev"])]),
         // C calls of editline(3), whose own take variable arguments.
         .target(name: "CEditline", linkerSettings: [.linkedLibrary("edit")]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
         .target(name: "CSyscalls"),
         .target(name: "CURing", linkerSettings: [.linkedLibrary("uring")]),
 
@@ -99,12 +101,19 @@ let package = Package(
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "TOMLKit", package: "TOMLKit"),
             ]),
+        layer(
+            "Archive",
+            [
+                "FileSystem", "Sealing", "Syscalls", "CSyscalls", "CSodium", "CArchive", "CZlib", "CZstd",
+                .product(name: "Crypto", package: "swift-crypto"),
+            ]),
         layer("FUSE", ["CSyscalls", "CURing", "Syscalls"]),
         layer("Mount", ["FUSE", "FileSystem", "Syscalls", .product(name: "Logging", package: "swift-log")]),
         .executableTarget(
             name: "efs",
             dependencies: [
-                "Mount", "FileSystem", "Log", "KeyManagement", "Sealing", "Syscalls", "CSyscalls", "Client", "Identity", "Transfer",
+                "Mount", "Archive", "FileSystem", "Log", "KeyManagement", "Sealing", "Syscalls", "CSyscalls", "Client", "Identity",
+                "Transfer",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "SystemPackage", package: "swift-system"),
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -190,6 +199,7 @@ let package = Package(
         tests(
             "TransferTests",
             ["Transfer", "Client", "FileSystem", "KeyManagement", "Sealing", "Syscalls", .product(name: "NIOCore", package: "swift-nio")]),
+        tests("ArchiveTests", ["Archive", "FileSystem", "MetadataStore", "ChunkStore", "Sealing", "Syscalls", "CSyscalls"]),
         tests("FUSETests", ["FUSE", "Syscalls", "LinuxTesting"]),
         tests("CommandLineTests", ["efs", "Syscalls", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
         tests(

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include "Descriptors.h"
 #include "Processes.h"
+#include "Trees.h"
 
 /// ioctl(2) with a pointer argument. Returns -1 and sets errno on failure.
 int efs_ioctl_pointer(int descriptor, unsigned long request, void *argument);
