@@ -48,7 +48,7 @@ def usage_errors():
 
 @test(engine=True)
 def help_and_version():
-    for command in ([], ["init"], ["mount"], ["umount"], ["sync"], ["passwd"], ["info"], ["check"], ["speed"], ["version"]):
+    for command in ([], ["init"], ["mount"], ["umount"], ["sync"], ["passwd"], ["info"], ["check"], ["tar"], ["untar"], ["speed"], ["version"]):
         result = efs(*command, "--help")
         expect("USAGE: efs" in result.out and result.err == "", f"help of {command}")
         expect_equal(efs("help", *command).out.split("USAGE")[1], result.out.split("USAGE")[1], f"help of {command}")
