@@ -58,7 +58,7 @@ struct MountCommand: ParsableCommand {
     @Flag(help: "Open an older state of the volume than was last seen on this machine.")
     var acceptRollback = false
 
-    @Option(help: ArgumentHelp("Refuse a volume older than this generation ('efs info' prints it).", valueName: "number"))
+    @Option(help: ArgumentHelp("Refuse a volume older than this generation ('efs check' prints it).", valueName: "number"))
     var expectGeneration: UInt64?
 
     @OptionGroup(title: "Password") var password: PasswordOptions
