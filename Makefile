@@ -7,6 +7,8 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 SWIFT ?= swift
 
+programs = efs efsc efs-server efsctl
+
 bindir = $(DESTDIR)$(PREFIX)/bin
 sharedir = $(DESTDIR)$(PREFIX)/share
 # mount(8) looks for its helpers only there.
@@ -28,7 +30,8 @@ setup-tests: ## Install the packages that the tests use too
 	@scripts/setup --tests
 
 build: setup ## Build the release executables into .build/release
-	@$(SWIFT) build -c release --product efs
+	@# With the Swift libraries inside: what is installed runs where there is no toolchain.
+	@for program in $(programs); do $(SWIFT) build -c release --product "$$program" --static-swift-stdlib; done
 
 test: setup-tests build test-swift test-end-to-end ## Run all tests
 
@@ -37,6 +40,7 @@ test-swift:
 
 test-end-to-end:
 	@Tests/EndToEnd/run
+	@if [ "$$(id -u)" = 0 ]; then Tests/EndToEnd/run --as-user mounting. command_line. files.; fi
 
 test-full: setup-tests build ## Run all tests and the long ones
 	@EFS_TEST_FULL=1 scripts/test-swift

@@ -38,12 +38,16 @@ public protocol BlobStorage: AnyObject, Sendable {
 /// Room on the storage, in bytes.
 public struct StorageCapacity: Sendable, Equatable {
     public var totalBytes: UInt64
-    /// Free for this user.
+    /// Free for this process: for root also what is kept for root alone.
     public var availableBytes: UInt64
+    /// Free for users without privileges: what they are told.
+    public var availableToUsersBytes: UInt64
 
-    public init(totalBytes: UInt64, availableBytes: UInt64) {
+    /// `availableToUsersBytes` nil: the same as for this process.
+    public init(totalBytes: UInt64, availableBytes: UInt64, availableToUsersBytes: UInt64? = nil) {
         self.totalBytes = totalBytes
         self.availableBytes = availableBytes
+        self.availableToUsersBytes = availableToUsersBytes ?? availableBytes
     }
 }
 
@@ -61,8 +65,8 @@ public protocol WritableBlob: ReadableBlob {
     /// fdatasync(2): everything written before is on stable storage.
     func sync() throws(Failure)
     func truncate(to sizeBytes: UInt64) throws(Failure)
-    /// Takes room for a range, so that writing there cannot fail for want of it; the range reads as zeros until then. Storage that
-    /// cannot do so does nothing.
+    /// Takes room for a range, so that writing there cannot fail for want of it; the range reads as zeros until then. What is written
+    /// there already stays.
     func allocate(_ range: Range<UInt64>) throws(Failure)
     /// Writes zeros over a range and so allocates it, so that later writes there need no change of the storage's own metadata.
     func zeroFill(_ range: Range<UInt64>) throws(Failure)

@@ -136,19 +136,20 @@ private final class FaultyReadableBlob: ReadableBlob {
 
 private final class FaultyBlob: WritableBlob {
     private let base: any WritableBlob
+    private let readable: FaultyReadableBlob
     private let storage: FaultyStorage
 
     init(_ base: any WritableBlob, _ storage: FaultyStorage) {
         self.base = base
+        readable = FaultyReadableBlob(base, storage)
         self.storage = storage
     }
 
     func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(Failure) -> Int {
-        try storage.check(.read)
-        return try base.read(at: offset, into: buffer)
+        try readable.read(at: offset, into: buffer)
     }
 
-    func sizeBytes() throws(Failure) -> UInt64 { try base.sizeBytes() }
+    func sizeBytes() throws(Failure) -> UInt64 { try readable.sizeBytes() }
 
     /// A write that fails has written its first half, as a disk may.
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(Failure) {

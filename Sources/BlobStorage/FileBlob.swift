@@ -1,15 +1,26 @@
 import Glibc
+import Synchronization
 import Syscalls
 import SystemPackage
 
 /// A blob that is a file.
 final class FileBlob: WritableBlob {
+    /// fallocate(2), or in a test what storage without it does.
+    typealias Allocation = @Sendable (OwnedDescriptor, Range<UInt64>) throws(Errno) -> Void
+
     private let descriptor: OwnedDescriptor
     private let name: String
+    private let allocation: Allocation
+    /// After a sync that failed nothing that was written before can be relied on any more, and the kernel tells it only once.
+    private let failedSync = Mutex<Failure?>(nil)
 
-    init(_ descriptor: OwnedDescriptor, name: String) {
+    init(
+        _ descriptor: OwnedDescriptor, name: String,
+        allocation: @escaping Allocation = { (file, range) throws(Errno) in try file.allocate(range) }
+    ) {
         self.descriptor = descriptor
         self.name = name
+        self.allocation = allocation
     }
 
     func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(Failure) -> Int {
@@ -25,7 +36,12 @@ final class FileBlob: WritableBlob {
     }
 
     func sync() throws(Failure) {
-        do { try descriptor.syncData() } catch { throw Failure(systemCall: "fdatasync", object: name, error) }
+        if let failure = failedSync.withLock({ $0 }) { throw failure }
+        do { try descriptor.syncData() } catch {
+            let failure = Failure(systemCall: "fdatasync", object: name, error)
+            failedSync.withLock { $0 = $0 ?? failure }
+            throw failure
+        }
     }
 
     func truncate(to sizeBytes: UInt64) throws(Failure) {
@@ -33,16 +49,26 @@ final class FileBlob: WritableBlob {
     }
 
     func allocate(_ range: Range<UInt64>) throws(Failure) {
-        do {
-            // Large ranges are asked for where a small one will do.
-            if range.count > 1 << 20 {
-                try descriptor.allocate(range)
-            } else {
-                try descriptor.retryingQuota { () throws(Errno) in try descriptor.allocate(range) }
-            }
-        } catch  where error == .notSupported || error == .invalidArgument {
-            return
+        if range.isEmpty { return }
+        do { try allocation(descriptor, range) } catch  where error == .notSupported || error == .invalidArgument {
+            try allocateByWriting(range)
         } catch { throw Failure(systemCall: "allocating", object: name, error) }
+    }
+
+    /// Where there is no fallocate(2) (NFS before 4.2, some FUSE file systems): zeros from the end of the file on. They are synced, since
+    /// a file server may say only then that it has no room.
+    private func allocateByWriting(_ range: Range<UInt64>) throws(Failure) {
+        let start = max(range.lowerBound, try sizeBytes())
+        guard start < range.upperBound else { return }
+        var facts = statvfs()
+        // A sync that fails for want of room would cost what was written before, too: it is only tried where there should be some.
+        if fstatvfs(descriptor.rawValue, &facts) == 0,
+            UInt64(geteuid() == 0 ? facts.f_bfree : facts.f_bavail) * UInt64(facts.f_frsize) < range.upperBound - start
+        {
+            throw Failure(systemCall: "allocating", object: name, .noSpace)
+        }
+        try zeroFill(start..<range.upperBound)
+        try sync()
     }
 
     func zeroFill(_ range: Range<UInt64>) throws(Failure) {
@@ -55,17 +81,6 @@ final class FileBlob: WritableBlob {
             let count = min(UInt64(zeros.count), range.upperBound - at)
             try write(UnsafeRawBufferPointer(rebasing: zeros[0..<Int(count)]), at: at)
             at += count
-        }
-    }
-}
-
-extension OwnedDescriptor {
-    /// Tries again after all of the file system is written, where a quota is used up: btrfs counts what was deleted until then.
-    func retryingQuota<T: ~Copyable>(_ body: () throws(Errno) -> T) throws(Errno) -> T {
-        do { return try body() } catch {
-            guard error == .diskQuotaExceeded else { throw error }
-            try syncFileSystem()
-            return try body()
         }
     }
 }

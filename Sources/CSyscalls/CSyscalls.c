@@ -2,9 +2,11 @@
 #include "CSyscalls.h"
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <unistd.h>
+#include <sys/xattr.h>
 
 int efs_ioctl_pointer(int descriptor, unsigned long request, void *argument) {
     return ioctl(descriptor, request, argument);
@@ -29,3 +31,7 @@ int efs_prctl(int option, unsigned long argument) {
 char **efs_environment(void) {
     return environ;
 }
+
+long efs_getxattr(const char *path, const char *name, void *value, unsigned long size) { return getxattr(path, name, value, size); }
+
+int efs_rename_new(const char *from, const char *to) { return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE); }

@@ -12,9 +12,13 @@ public struct LogOptions: Sendable {
     public var commitIntervalSeconds = 5.0
     /// Data and commits that may be lost in a crash; a writer beyond it makes a commit itself.
     public var maximumUnsyncedBytes: UInt64 = 128 << 20
+    /// After so long without a commit there is time to give space back that is not wanted yet.
+    public var idleSeconds = 10.0
     public var openSegments = 256
     /// Room kept for deletions and commits on a full disk: at most this, and at most a sixteenth of the storage.
     public var reserveBytes: UInt64 = 64 << 20
+    /// Writers that wait at a time for the cleaner to make room; others are told at once that there is none.
+    public var roomWaiters = 1
     /// A segment with a smaller part of live bytes is cleaned.
     public var cleaningThreshold = 0.6
     /// Goes back to an older checkpoint, or to the last commit before damage, where the newest state cannot be read. What was acknowledged
@@ -22,10 +26,13 @@ public struct LogOptions: Sendable {
     public var acceptsRollback = false
     /// Runs commits, checkpoints, compaction and cleaning in threads of their own. Tests that enumerate states turn it off.
     public var hasHousekeeper = true
-    /// The revision of the header that was opened; the head remembers it.
-    public var headerRevision: UInt64 = 0
-    /// Told of each checkpoint once it is on stable storage.
-    public var didCheckpoint: @Sendable (CommitMark) -> Void = { _ in }
+    /// Gives the revision of the header that the volume has now; the head remembers it. Called at each checkpoint.
+    public var headerRevision: @Sendable () -> UInt64 = { 0 }
+    /// Told of what is on stable storage, by a thread of the background: once commits pause for some time, and while they go on at
+    /// most this often.
+    public var didBecomeDurable: @Sendable (DurableState) -> Void = { _ in }
+    public var tellIntervalSeconds = 3.0
+    public var tellPauseSeconds = 0.5
     /// Tells of failures in the background: one line.
     public var report: @Sendable (String) -> Void = { _ in }
 

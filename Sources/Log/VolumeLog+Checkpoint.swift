@@ -13,18 +13,21 @@ extension VolumeLog {
         if hasSession.load(ordering: .relaxed) { return }
         if let failure = tail.failure { throw readOnly(failure) }
         reserve.take(atStart: true)
-        let start: LogPosition
-        if let made = sessionStart { start = made } else { start = try tail.start() }
+        // A checkpoint that no head came to name stays in the log when this is tried again: it is replayed, after the mark before it.
+        let start: (position: LogPosition, mark: CommitMark)
+        if let made = sessionStart { start = made } else { start = (try tail.start(), mark) }
         sessionStart = start
-        try writeCheckpoint(replayFrom: start, replayMark: mark, facts: changes.withLock { committedFacts() }, isClean: false)
+        let facts = changes.withLock { committedFacts() }
+        try writeCheckpoint(replayFrom: start.position, replayMark: start.mark, facts: facts, isClean: false)
+        changes.withLock { durableMark = mark }
         hasSession.store(true, ordering: .releasing)
     }
 
     /// What the log says of the segments up to the last commit: without the deltas that will come with the next one. The caller
     /// holds `changes`.
     private func committedFacts() -> [UInt64: SegmentFacts] {
-        segments.mapValues { state in
-            var facts = state.facts
+        segments.facts.mapValues { facts in
+            var facts = facts
             facts.liveBytes -= pendingLive[facts.number] ?? 0
             return facts
         }
@@ -68,7 +71,8 @@ extension VolumeLog {
     private func writeCheckpoint(
         replayFrom: LogPosition, replayMark: CommitMark, facts: [UInt64: SegmentFacts], isClean: Bool
     ) throws(Failure) {
-        let (kept, dropped, next) = changes.withLock { sortSegments(facts, replayFrom: replayFrom.segment) }
+        let (states, next) = changes.withLock { (Array(segments.values), nextSegment) }
+        let (kept, dropped) = Self.sort(states, facts, replayFrom: replayFrom.segment)
         // In this order: a table that becomes obsolete in between is still named by this manifest.
         retiredTables += tree.takeObsolete().map(\.id)
         let tables = tree.tables
@@ -82,7 +86,6 @@ extension VolumeLog {
         history.append(mark)
         if history.count > Manifest.historyLimit { history.removeFirst(history.count - Manifest.historyLimit) }
         checkpointBytes = tail.sessionBytes
-        options.didCheckpoint(mark)
         changes.withLock {
             counters.checkpoints += 1
             for segment in dropped { segments[segment.number] = nil }
@@ -94,33 +97,38 @@ extension VolumeLog {
 
     /// What a manifest names: live bytes as of the facts' capture. A segment without live bytes then, from before the replayed log,
     /// and with no chunk that a batch may still come to name, is dropped.
-    private func sortSegments(
-        _ facts: [UInt64: SegmentFacts], replayFrom: UInt64
-    ) -> (kept: [SegmentFacts], dropped: [SegmentFacts], next: UInt64) {
+    private static func sort(
+        _ states: [SegmentState], _ facts: [UInt64: SegmentFacts], replayFrom: UInt64
+    ) -> (kept: [SegmentFacts], dropped: [SegmentFacts]) {
         var kept: [SegmentFacts] = []
         var dropped: [SegmentFacts] = []
-        for state in segments.values {
+        for state in states {
             var now = state.facts
             now.liveBytes = facts[now.number]?.liveBytes ?? 0
             let isGarbage = now.liveBytes == 0 && state.facts.liveBytes == 0 && state.unclaimedBytes == 0 && facts[now.number] != nil
             if isGarbage, !state.isActive, now.number < replayFrom { dropped.append(now) } else { kept.append(now) }
         }
-        return (kept.sorted { $0.number < $1.number }, dropped, nextSegment)
+        return (kept.sorted { $0.number < $1.number }, dropped)
     }
 
+    /// Writes the slot that is not the newest one, which stays whole: only a sync that fails ends all writing, since the kernel may have
+    /// dropped what it could not write. Whatever else fails is tried again with the next checkpoint.
     private func writeHead(checkpoint: LogPosition, isClean: Bool) throws(Failure) {
-        do {
-            if headFile == nil { headFile = try storage.openSmallFile(HeadFile.name(writer: writer)) }
-            guard let headFile else { return }
-            let new = Head(
-                sequence: (head?.sequence ?? 0) + 1, checkpoint: checkpoint, mark: mark, headerRevision: options.headerRevision,
-                isClean: isClean)
-            try HeadFile.write(new, to: headFile, writer: writer, keys: keys, salt: .makeRandom())
-            head = new
-        } catch {
+        let file: any WritableBlob
+        if let headFile { file = headFile } else { file = try storage.openSmallFile(HeadFile.name(writer: writer)) }
+        headFile = file
+        let new = Head(
+            sequence: (head?.sequence ?? 0) + 1, checkpoint: checkpoint, mark: mark, headerRevision: options.headerRevision(),
+            isClean: isClean)
+        do throws(Failure) { try HeadFile.write(new, to: file, writer: writer, keys: keys, salt: .makeRandom()) } catch {
+            guard error.kind == .noSpace, releaseReserve(for: .committing) else { throw error }
+            try HeadFile.write(new, to: file, writer: writer, keys: keys, salt: .makeRandom())
+        }
+        do { try file.sync() } catch {
             tail.poison(error)
             throw error
         }
+        head = new
     }
 
     /// Deletes what neither of the two newest checkpoints names: what the one before the newest dropped. A failure leaves garbage,

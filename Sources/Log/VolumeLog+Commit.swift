@@ -40,7 +40,7 @@ extension VolumeLog {
             if body.count > before { bodyHasContent = true }
             guard freezing else { return [:] }
             tree.freeze()
-            return segments.mapValues(\.facts)
+            return segments.facts
         }
     }
 
@@ -60,7 +60,8 @@ extension VolumeLog {
     func syncTail() throws(Failure) {
         try tail.sync()
         changes.withLock {
-            durableMark = mark
+            // Before a head leads to this session, a crash goes back to what was there before.
+            if hasSession.load(ordering: .relaxed) { durableMark = mark }
             lastCommitSeconds = Clock.seconds()
             counters.commits += 1
         }

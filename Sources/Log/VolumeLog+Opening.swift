@@ -8,8 +8,11 @@ import Tables
 public struct LogHistory: Sendable {
     /// The newest commit.
     public var mark: CommitMark
-    /// Earlier commits that are known to lead to it: checkpoints, and what was replayed.
-    public var ancestors: [CommitMark]
+    /// Checkpoints that lead to it, oldest first: as many as the volume remembers.
+    public var checkpoints: [CommitMark]
+    /// Commits behind the newest checkpoint's start, the newest commit among them.
+    public var replayed: [CommitMark]
+    public var rest: LogRest
     /// The header's revision when the last checkpoint was written.
     public var headerRevision: UInt64
     /// Whether the last session closed the volume in order.
@@ -38,22 +41,28 @@ extension VolumeLog {
     ) throws(Failure) -> VolumeLog {
         let state = try recover(storage, keys, options)
         let history = LogHistory(
-            mark: state.mark, ancestors: state.history + state.replayed, headerRevision: state.head?.headerRevision ?? 0,
+            mark: state.mark, checkpoints: state.history, replayed: state.replayed, rest: state.rest,
+            headerRevision: state.head?.headerRevision ?? 0,
             isClean: state.isClean && !state.hasReplayedChanges)
         try judge(history)
         let log = VolumeLog(storage: storage, keys: keys, headerDigest: headerDigest, options: options, recovered: state)
         if options.isReadOnly { return log }
         log.tornTail = state.tornTail
-        if state.hasReplayedChanges { try log.beginAfterReplay(state) }
+        if state.mark != state.head?.mark { try log.syncReplayed(state) }
+        if state.hasReplayedChanges { try log.beginAfterReplay() }
         log.startHousekeepers()
         return log
     }
 
-    /// What was replayed goes into tables now: the log it came from is never appended to.
-    private func beginAfterReplay(_ state: RecoveredState) throws(Failure) {
-        // A writer that was killed may have left it to the kernel; what is built on it must not outlast it.
+    /// A writer that was killed may have left it to the kernel. What is built on it must not outlast it, and this machine must not
+    /// remember it before.
+    private func syncReplayed(_ state: RecoveredState) throws(Failure) {
         try storage.syncNames(of: state.unsyncedSegments)
         for id in state.unsyncedSegments { try storage.syncBlob(id) }
+    }
+
+    /// What was replayed goes into tables now: the log it came from is never appended to.
+    private func beginAfterReplay() throws(Failure) {
         try reserve.clear()
         tree.freeze()
         _ = try tree.flushFrozen()
@@ -100,7 +109,7 @@ extension VolumeLog {
             case .put(let key, let value): batch.put(key, value)
             case .delete(let key): batch.delete(key)
             case .liveBytes(let segment, let delta):
-                segments[segment, default: SegmentFacts(number: segment, blob: BlobID(high: 0, low: 0))].liveBytes += delta
+                segments[segment, default: SegmentFacts(number: segment, blob: BlobID(high: 0, low: 0))].liveBytes &+= delta
             }
             if batch.bytes.count > 1 << 20 {
                 tree.apply(batch)
@@ -123,6 +132,10 @@ extension VolumeLog {
         // What was replayed is in the log: it need not be committed again.
         tree.discardChanges()
         strays.name(replay.segments.map(\.blob))
+        guard segments.values.allSatisfy({ SegmentFacts.isInBounds(liveBytes: $0.liveBytes) }) else {
+            throw Failure(.damaged, "the live bytes of a segment are out of all bounds", object: storage.name)
+        }
+        try refuseLostCommits(replay, head, strays, storage, keys, options)
         return finish(replay, head, manifest, tree, strays, segments)
     }
 
@@ -130,7 +143,7 @@ extension VolumeLog {
         _ replay: LogReplay, _ head: Head, _ manifest: Manifest, _ tree: TableTree, _ strays: Strays, _ facts: [UInt64: SegmentFacts]
     ) -> RecoveredState {
         var segments = facts
-        var next = manifest.nextSegment
+        var next = facts.keys.reduce(manifest.nextSegment) { max($0, $1 + 1) }
         for found in replay.segments {
             segments[found.number, default: SegmentFacts(number: found.number, blob: found.blob)].blob = found.blob
             segments[found.number]?.sizeBytes = found.sizeBytes
@@ -141,7 +154,7 @@ extension VolumeLog {
         let isClean = head.isClean && replay.mark == head.mark
         return RecoveredState(
             strays: strays, tree: tree, mark: replay.mark, head: head, history: manifest.history + [head.mark], segments: segments,
-            nextSegment: next, replayed: replay.marks, hasReplayedChanges: replay.hasChanges,
+            nextSegment: next, replayed: replay.marks, rest: replay.rest, hasReplayedChanges: replay.hasChanges,
             unsyncedSegments: replay.segments.map(\.blob), tornTail: isClean ? nil : replay.end, isClean: isClean)
     }
 
@@ -165,23 +178,28 @@ extension VolumeLog {
             offset += UInt64(header.frameSizeBytes)
             frame += 1
             if header.kind == .commitPart {
+                guard body.count + payload.count <= LogReplay.maximumBodyBytes else { break }
                 body += payload
                 continue
             }
-            if let manifest = manifest(payload, body, expecting: head.mark) { return manifest }
+            if let manifest = try manifest(payload, body, expecting: head.mark) { return manifest }
             break
         }
         throw Failure(.damaged, "the newest checkpoint does not authenticate", object: object, hint: "restore this blob from a backup")
     }
 
-    private static func manifest(_ payload: [UInt8], _ parts: [UInt8], expecting mark: CommitMark) -> Manifest? {
-        payload.withUnsafeBytes { bytes in
+    /// Nil if the commit is not the one that is expected, or none.
+    private static func manifest(_ payload: [UInt8], _ parts: [UInt8], expecting mark: CommitMark) throws(Failure) -> Manifest? {
+        try payload.withBytes { (bytes) throws(Failure) -> Manifest? in
             var reader = ByteReader(bytes)
             guard let head = CommitHead(decoding: &reader), head.content == .checkpoint, let rest = reader.readBytes(reader.remaining)
             else { return nil }
             let body = parts + Array(rest)
-            return body.withUnsafeBytes { body in
+            return try body.withBytes { (body) throws(Failure) -> Manifest? in
                 guard head.generation == mark.generation, head.digest(body: body) == mark.digest else { return nil }
+                if Manifest.isOfNewerFormat(body) {
+                    throw Failure(.newerFormat, "the volume uses a feature that this version does not know", hint: "use a newer efs")
+                }
                 return Manifest(decoding: body)
             }
         }

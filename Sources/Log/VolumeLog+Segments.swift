@@ -36,11 +36,13 @@ extension VolumeLog {
             previousDigest: before.digest)
     }
 
-    func didClose(_ closed: ActiveSegment, next: ActiveSegment) {
+    func didClose(_ closed: ActiveSegment) {
         let end = closed.offset
         changes.withLock {
-            segments[closed.number]?.facts.sizeBytes = end
-            segments[closed.number]?.isActive = false
+            segments.update(closed.number) {
+                $0.facts.sizeBytes = end
+                $0.isActive = false
+            }
         }
         // Room that was taken beyond the closing frame goes back; failing to do so wastes it, no more.
         do { try closed.blob.truncate(to: end) } catch { report("cannot trim a closed segment: \(error)") }
@@ -54,7 +56,6 @@ extension VolumeLog {
         let header = FrameHeader(
             kind: .chunk, blockSizeLog2: FrameHeader.dataBlockSizeLog2, payloadSizeBytes: data.count, first: inode, second: fileOffset)
         let place = try writeWhereRoom(header, data)
-        changes.withLock { segments[place.segment.number]?.unclaimedBytes += Int64(data.count) }
         let chunk = ChunkLocation(
             segment: place.segment.number, frameOffset: UInt32(place.offset), frame: place.frame, sizeBytes: UInt32(data.count),
             blockSizeLog2: header.blockSizeLog2)
@@ -75,6 +76,8 @@ extension VolumeLog {
     /// Beyond this the background commits without being asked.
     static let backgroundSyncBytes: UInt64 = 32 << 20
 
+    private static let smallChunkBytes = 4 << 10
+
     /// Waits for room as long as the cleaner makes some.
     private func writeWhereRoom(_ header: FrameHeader, _ data: UnsafeRawBufferPointer) throws(Failure) -> LogTail.Reservation {
         while true {
@@ -85,17 +88,19 @@ extension VolumeLog {
                 }
                 return try writeFrame(header, data)
             } catch {
-                guard error.kind == .noSpace, tail.failure == nil, waitForRoom() else { throw error }
+                // A small one does not wait: what outgrew its inode's record is written under the inode's stripe, and a cleaner that
+                // needs the stripe would make no room.
+                guard error.kind == .noSpace, tail.failure == nil, data.count > Self.smallChunkBytes, waitForRoom() else { throw error }
             }
         }
     }
 
     private func writeFrame(_ header: FrameHeader, _ data: UnsafeRawBufferPointer) throws(Failure) -> LogTail.Reservation {
         do throws(Failure) {
-            do { return try tail.write(header, data) } catch {
+            do { return try writeClaimed(header, data) } catch {
                 // The cleaner makes room by writing: it may use what is kept for that.
                 guard error.kind == .noSpace, tail.failure == nil, isMovingThread, releaseReserve(for: .moving) else { throw error }
-                return try tail.write(header, data)
+                return try writeClaimed(header, data)
             }
         } catch {
             if error.kind == .noSpace { wantRoom() }
@@ -103,9 +108,16 @@ extension VolumeLog {
         }
     }
 
+    /// The bytes count as unclaimed before the frame counts as written: afterwards the segment could be closed and dropped at once.
+    private func writeClaimed(_ header: FrameHeader, _ data: UnsafeRawBufferPointer) throws(Failure) -> LogTail.Reservation {
+        try tail.write(header, data) { segment in
+            changes.withLock { segments.update(segment) { $0.unclaimedBytes += Int64(data.count) } }
+        }
+    }
+
     /// A written chunk that no batch will name.
     public func abandonChunk(_ chunk: ChunkLocation) {
-        changes.withLock { segments[chunk.segment]?.unclaimedBytes -= Int64(chunk.sizeBytes) }
+        changes.withLock { segments.update(chunk.segment) { $0.unclaimedBytes -= Int64(chunk.sizeBytes) } }
     }
 
     /// Reads and opens `output.count` bytes from `offset` of a chunk.

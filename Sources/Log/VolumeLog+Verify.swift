@@ -5,7 +5,7 @@ import Tables
 
 extension VolumeLog {
     /// Live bytes of each segment as the log keeps account of them, for a check against the extents.
-    public var liveBytesBySegment: [UInt64: Int64] { changes.withLock { segments.mapValues(\.facts.liveBytes) } }
+    public var liveBytesBySegment: [UInt64: Int64] { changes.withLock { segments.facts.mapValues(\.liveBytes) } }
 
     /// Authenticates every frame of every segment that the volume names: all headers, and with `deep` every block. Calls `report` for each
     /// segment with damage, with the first thing found, and `progress` with the bytes done and the bytes in all.

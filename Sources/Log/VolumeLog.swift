@@ -35,7 +35,7 @@ public final class VolumeLog: @unchecked Sendable {
     /// Guards the variables below, up to the next mark.
     let changes = Monitor()
     var sequence: UInt64 = 0
-    var segments: [UInt64: SegmentState] = [:]
+    var segments = SegmentTable()
     var nextSegment: UInt64 = 1
     var pendingLive: [UInt64: Int64] = [:]
     /// The reserve had to be given back: what makes the volume larger is refused.
@@ -47,6 +47,10 @@ public final class VolumeLog: @unchecked Sendable {
     var cleaningRounds = 0
     /// The garbage that there was when waiting for room was last in vain.
     var hopelessGarbageBytes = Int64.min
+    /// Writers that wait for room now.
+    var roomWaiters = 0
+    /// The garbage that there was when a segment to clean was last looked for in vain, by the number that it had to be below.
+    var vainSearches: [UInt64: Int64] = [:]
     var counters = LogStatistics()
 
     /// Guards the variables below, up to the next mark.
@@ -59,10 +63,13 @@ public final class VolumeLog: @unchecked Sendable {
     /// The newest commit on stable storage. Changed with `changes` held too, so either lock is enough for reading.
     var durableMark: CommitMark
     var lastCommitSeconds = Clock.seconds()
-    /// Commits that a caller waited for since the last one that nobody asked for.
-    var recentCommits = 0
-    /// The session's first segment, while no head names it.
-    var sessionStart: LogPosition?
+    /// What `didBecomeDurable` was last told, and when.
+    var toldMark: CommitMark
+    var lastTellingSeconds = 0.0
+    /// Commits that a caller waited for.
+    var commitRate = CommitRate()
+    /// The session's first segment, while no head names it, and the commit before it.
+    var sessionStart: (position: LogPosition, mark: CommitMark)?
     var head: Head?
     var headFile: (any WritableBlob)?
     var history: [CommitMark]
@@ -79,6 +86,8 @@ public final class VolumeLog: @unchecked Sendable {
     let cleaning = Monitor()
     var lastDropSeconds = 0.0
     let strays: Strays
+    /// The newest commit that was found when the volume was opened.
+    let recoveredGeneration: UInt64
     /// Where the log of a session ended that did not close.
     var tornTail: LogPosition?
     /// Ends here.
@@ -88,7 +97,8 @@ public final class VolumeLog: @unchecked Sendable {
     let hasSession = Atomic<Bool>(false)
     /// The thread that is moving data for the cleaner, as a number; 0 if none is.
     let movingThread = Atomic<UInt>(0)
-    let lastReport = Mutex<(text: String, seconds: Double)>(("", 0))
+    let reports: ReportLimiter
+    let roomLook = Mutex(RoomLook())
     /// Moves what is live of a chunk; set by the file system. See `Cleaner`.
     let relocator = Mutex<Relocator?>(nil)
     let reserve: Reserve
@@ -106,11 +116,14 @@ public final class VolumeLog: @unchecked Sendable {
         tree = recovered.tree
         cache = SegmentCache(limit: options.openSegments)
         reserve = Reserve(storage: storage, options: options)
+        reports = ReportLimiter(options.report)
         mark = recovered.mark
         durableMark = recovered.mark
+        toldMark = recovered.mark
+        recoveredGeneration = recovered.mark.generation
         head = recovered.head
         history = recovered.history
-        segments = recovered.segments.mapValues { SegmentState(facts: $0) }
+        segments = SegmentTable(recovered.segments)
         nextSegment = recovered.nextSegment
         strays = recovered.strays
         tail = makeTail()
@@ -120,17 +133,6 @@ public final class VolumeLog: @unchecked Sendable {
         // Dropped without `close`, as after a crash: the threads end, and write nothing more.
         committer.dismiss()
         cleaner.dismiss()
-    }
-
-    /// A segment as it changes in memory.
-    struct SegmentState {
-        var facts: SegmentFacts
-        /// Bytes of chunks that were written and that no applied batch named yet.
-        var unclaimedBytes: Int64 = 0
-        /// Still written to.
-        var isActive = false
-        /// Holds data that its headers do not lead to, or a frame that is damaged.
-        var isUncleanable = false
     }
 
     private func makeTail() -> LogTail {
@@ -143,14 +145,18 @@ public final class VolumeLog: @unchecked Sendable {
                 makeSegment: { [unowned self] () throws(Failure) in try makeSegment() },
                 discardSegment: { [unowned self] in discardSegment($0) },
                 openingFacts: { [unowned self] in opening(of: $0) },
-                didClose: { [unowned self] in didClose($0, next: $1) },
-                releaseReserve: { [unowned self] in releaseReserve(for: .committing) }))
+                didClose: { [unowned self] in didClose($0) },
+                releaseReserve: { [unowned self] in releaseReserve(for: $0) },
+                releaseCount: { [unowned self] in reserve.releaseCount }))
     }
 
     // MARK: What callers see
 
     /// The newest commit that is on stable storage.
-    public var durable: CommitMark { commitLock.withLock { durableMark } }
+    public var durable: DurableState { commitLock.withLock { durableState } }
+
+    /// The caller holds `commitLock`.
+    var durableState: DurableState { DurableState(mark: durableMark, checkpoint: history.last ?? .none) }
 
     /// Makes the batch visible to all readers and gives the token that `durable` takes. Refuses batches that need more room when
     /// the storage is full, so that deletions still find some.
@@ -190,8 +196,7 @@ public final class VolumeLog: @unchecked Sendable {
         let areMany = try commitLock.withLock { () throws(Failure) -> Bool in
             if durableSequence.load(ordering: .acquiring) >= token { return false }
             try commit()
-            recentCommits += 1
-            return recentCommits > 8
+            return commitRate.add(at: Clock.seconds(), intervalSeconds: options.commitIntervalSeconds)
         }
         if areMany, tail.wantsZeros(Self.zerosAheadBytes) { committer.kickForZeros() }
     }
@@ -214,10 +219,8 @@ public final class VolumeLog: @unchecked Sendable {
         var result = changes.withLock { () -> LogStatistics in
             var result = counters
             result.segments = segments.count
-            for state in segments.values {
-                result.segmentBytes += state.facts.sizeBytes
-                result.liveBytes += state.facts.liveBytes
-            }
+            result.segmentBytes = UInt64(segments.totals.sizeBytes)
+            result.liveBytes = segments.totals.liveBytes
             return result
         }
         result.tables = tables.count
@@ -232,9 +235,10 @@ public final class VolumeLog: @unchecked Sendable {
     /// The caller holds `changes`.
     func addLive(_ segment: UInt64, _ delta: Int64) {
         pendingLive[segment, default: 0] += delta
-        guard segments[segment] != nil else { return }
-        segments[segment]!.facts.liveBytes += delta
-        if delta > 0 { segments[segment]!.unclaimedBytes -= min(delta, segments[segment]!.unclaimedBytes) }
+        segments.update(segment) {
+            $0.facts.liveBytes += delta
+            if delta > 0 { $0.unclaimedBytes -= min(delta, $0.unclaimedBytes) }
+        }
     }
 
     static let zerosAheadBytes: UInt64 = 1 << 20
@@ -247,20 +251,22 @@ public final class VolumeLog: @unchecked Sendable {
 }
 
 extension RecordBatch {
-    /// Whether it makes the volume larger: new names, contents or attributes, or more live bytes than before.
+    /// Whether it makes the volume larger: more names, contents or attributes than go, or more live bytes than before.
     var needsRoom: Bool {
+        let kinds: [RecordKind] = [.dirent, .inline, .xattr]
+        var balances = [0, 0, 0]
         var live: Int64 = 0
-        var grows = false
+        func count(_ key: RecordKey, _ change: Int) {
+            if let index = kinds.firstIndex(where: { $0.rawValue == key.kind }) { balances[index] += change }
+        }
         forEach { operation in
             switch operation {
-            case .put(let key, _):
-                let kinds: [RecordKind] = [.dirent, .inline, .xattr]
-                if kinds.contains(where: { $0.rawValue == key.kind }) { grows = true }
-            case .delete: break
+            case .put(let key, _): count(key, 1)
+            case .delete(let key): count(key, -1)
             case .liveBytes(_, let delta): live += delta
             }
         }
-        return grows || live > 0
+        return live > 0 || balances.contains { $0 > 0 }
     }
 }
 

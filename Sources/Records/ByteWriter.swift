@@ -46,15 +46,8 @@ public struct ByteWriter: ~Copyable {
 
     /// Unsigned LEB128: seven bits a byte, lowest first.
     public mutating func appendVarint(_ value: UInt64) {
-        reserve(10)
-        var rest = value
-        while rest >= 0x80 {
-            base.storeBytes(of: UInt8(truncatingIfNeeded: rest) | 0x80, toByteOffset: count, as: UInt8.self)
-            count += 1
-            rest >>= 7
-        }
-        base.storeBytes(of: UInt8(rest), toByteOffset: count, as: UInt8.self)
-        count += 1
+        reserve(Varint.largestSizeBytes)
+        count += Varint.store(value, at: base + count)
     }
 
     /// Zigzag, then unsigned LEB128: small numbers of either sign are short.
@@ -66,5 +59,24 @@ public struct ByteWriter: ~Copyable {
         precondition(offset >= 0 && offset + 4 <= count)
         var little = value.littleEndian
         withUnsafeBytes(of: &little) { (base + offset).copyMemory(from: $0.baseAddress!, byteCount: 4) }
+    }
+}
+
+/// Unsigned LEB128: seven bits a byte, lowest first.
+public enum Varint {
+    public static let largestSizeBytes = 10
+
+    /// Writes `value` where there is room for the largest, and gives the number of its bytes.
+    @inlinable
+    public static func store(_ value: UInt64, at place: UnsafeMutableRawPointer) -> Int {
+        var rest = value
+        var count = 0
+        while rest >= 0x80 {
+            place.storeBytes(of: UInt8(truncatingIfNeeded: rest) | 0x80, toByteOffset: count, as: UInt8.self)
+            count += 1
+            rest >>= 7
+        }
+        place.storeBytes(of: UInt8(rest), toByteOffset: count, as: UInt8.self)
+        return count + 1
     }
 }

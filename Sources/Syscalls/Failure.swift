@@ -30,6 +30,14 @@ public enum FailureKind: String, Sendable, CaseIterable {
     case notPermitted
     /// The storage failed.
     case inputOutput
+    /// A server cannot be reached, does not answer, or is not ready.
+    case unreachable
+    /// One side of a connection does not accept who the other is: a certificate, a key, a session.
+    case refused
+    /// Something changed meanwhile, or is in the way of what was asked.
+    case conflict
+    /// Of several things some were done and some failed; each failure was told.
+    case incomplete
     /// Stopped by a signal.
     case interrupted
 }

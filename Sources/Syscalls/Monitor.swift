@@ -4,16 +4,12 @@ import Glibc
 /// where a thread waits for another's work; plain exclusion is `Synchronization.Mutex`.
 public final class Monitor: @unchecked Sendable {
     // @unchecked: the two pthread objects are made for use by many threads and never move.
-    private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
     private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
 
     public init() {
         pthread_mutex_init(mutex, nil)
-        var attributes = pthread_condattr_t()
-        pthread_condattr_init(&attributes)
-        pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
-        pthread_cond_init(condition, &attributes)
-        pthread_condattr_destroy(&attributes)
+        Condition.initialize(condition)
     }
 
     deinit {
@@ -36,14 +32,7 @@ public final class Monitor: @unchecked Sendable {
     public func wait() { pthread_cond_wait(condition, mutex) }
 
     /// As `wait`, at most for `seconds`; false when the time is over.
-    public func wait(seconds: Double) -> Bool {
-        var deadline = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &deadline)
-        let nanoseconds = Int(deadline.tv_nsec) + Int(seconds * 1e9)
-        deadline.tv_sec += nanoseconds / 1_000_000_000
-        deadline.tv_nsec = nanoseconds % 1_000_000_000
-        return pthread_cond_timedwait(condition, mutex, &deadline) == 0
-    }
+    public func wait(seconds: Double) -> Bool { Condition.wait(condition, mutex, seconds) }
 
     /// Wakes one waiting thread.
     public func signal() { pthread_cond_signal(condition) }

@@ -23,6 +23,8 @@ enum CommandLineTool {
         } catch let failure as Failure {
             Console.report(failure)
             return ExitStatus.of(failure.kind)
+        } catch let told as ToldFailure {
+            return ExitStatus.of(told.kind)
         } catch let status as ExitCode {
             return status.rawValue
         } catch {

@@ -24,6 +24,19 @@ import Testing
         #expect(Console.oneLine("a\nb\tc\u{1B}[0m\n") == "a b c?[0m")
     }
 
+    /// Names and messages of the storage's owner: neither set of control characters, nor marks of direction, nor other line ends.
+    @Test func nothingThatATerminalObeysIsShown() {
+        for value in [0x00, 0x1B, 0x7F, 0x85, 0x9B, 0x9D, 0xAD, 0x200B, 0x200E, 0x2028, 0x2029, 0x202E, 0x2066, 0xFEFF, 0xE0001] as [UInt32]
+        {
+            guard let scalar = Unicode.Scalar(value) else { continue }
+            #expect(Console.oneLine("a\(Character(scalar))b") == "a?b", "U+\(String(value, radix: 16))")
+            let json = JSON.string("a\(Character(scalar))b").text
+            #expect(json.unicodeScalars.allSatisfy(Console.isShown) && json.hasPrefix("\"a\\u"))
+        }
+        #expect(Console.oneLine("Grüße, 名前 … 👍") == "Grüße, 名前 … 👍")
+        #expect(JSON.string("\u{E0001}").text == "\"\\udb40\\udc01\"")
+    }
+
     @Test func parserMessagesStartSmall() {
         #expect(CommandLineTool.asMessage("Unexpected argument 'x'") == "unexpected argument 'x'")
         #expect(CommandLineTool.asMessage("--cache must be 1.") == "--cache must be 1")
@@ -61,7 +74,8 @@ import Testing
 
     @Test func handoverAnswersSurviveTheSocket() {
         let answers: [Handover.Answer] = [
-            .ready, .failed(kind: .busy, message: "in use: by 7", hint: nil), .failed(kind: .damaged, message: "m", hint: "h"),
+            .ready(keysMayBeSwapped: false), .ready(keysMayBeSwapped: true), .failed(kind: .busy, message: "in use: by 7", hint: nil),
+            .failed(kind: .damaged, message: "m", hint: "h"),
         ]
         for answer in answers { #expect(Handover.Answer(encoded: answer.encoded) == answer) }
         for answer in answers {

@@ -24,7 +24,9 @@ import Testing
         #expect(try MountOptionList(parsing: #"fsname=a\b"#).fileSystemName == #"a\b"#)
     }
 
-    @Test(arguments: ["bogus", "fsname=", "log_level=loud", "cache_mib=0", "cache_mib=x", "expect_generation=-1", "sync", "remount"])
+    @Test(arguments: [
+        "bogus", "fsname=", "log_level=loud", "cache_mib=0", "cache_mib=x", "transport=pigeon", "expect_generation=-1", "sync", "remount",
+    ])
     func refuses(_ text: String) {
         #expect(throws: Failure.self) { try MountOptionList(parsing: text) }
     }
@@ -35,7 +37,8 @@ import Testing
 
     /// The serving process parses what `MountRequest` wrote.
     @Test func requestSurvivesItsCommandLine() throws {
-        var options = try MountOptionList(parsing: #"noatime,suid,nodev,fsname=a\,"b\\,default_permissions"#.replacingQuotes)
+        var options = try MountOptionList(
+            parsing: #"noatime,suid,nodev,transport=uring,fsname=a\,"b\\,default_permissions"#.replacingQuotes)
         options.readOnly = true
         options.cacheMebibytes = 7
         options.expectedGeneration = .max

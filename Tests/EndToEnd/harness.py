@@ -2,6 +2,7 @@
 import contextlib
 import ctypes
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -100,6 +101,22 @@ def wait_until(condition, seconds, what):
         time.sleep(0.05)
 
 
+def in_processes(count, body):
+    """Runs `body(number)` in so many processes at once; fails if one of them fails."""
+    children = []
+    for number in range(count):
+        process = os.fork()
+        if process == 0:
+            try:
+                body(number)
+                os._exit(0)
+            except BaseException:
+                os._exit(1)
+        children.append(process)
+    for process in children:
+        expect_equal(os.waitpid(process, 0)[1], 0, "a writer's status")
+
+
 class Context:
     """The running test's own directory."""
     directory = None
@@ -143,6 +160,7 @@ class Volume:
         self.password_file = os.path.join(self.base, "password")
         with open(self.password_file, "w") as file:
             file.write(password + "\n")
+        os.chmod(self.password_file, 0o600)  # or every command warns
         os.makedirs(self.path, exist_ok=True)
         os.chmod(self.base, 0o755)
 
@@ -261,6 +279,40 @@ def small_disk(size_mib, kind="ext4", mount_options="", make_options=()):
     finally:
         if run("umount", point, ok=False).status != 0:
             run("umount", "-l", point, ok=False)
+
+
+# As an ordinary user.
+
+@contextlib.contextmanager
+def ordinary_user():
+    """Makes a user, who may open /dev/fuse meanwhile, and gives the words that run a program as that user."""
+    name = "efs-end-to-end"
+    run("useradd", "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", name, ok=False)  # left by a run that was killed
+    mode = os.stat("/dev/fuse").st_mode & 0o7777
+    os.chmod("/dev/fuse", mode | 0o666)
+    try:
+        account = pwd.getpwnam(name)
+        yield ["setpriv", f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups", "--"]
+    finally:
+        os.chmod("/dev/fuse", mode)
+        run("userdel", name, ok=False)
+
+
+def run_as_user(arguments):
+    """Runs the tests as an ordinary user, who mounts through fusermount3. What they need is copied: that user may not read this tree."""
+    if not IS_ROOT:
+        print("run: error: --as-user makes a user, which needs root\nrun: hint: leave it out: you are an ordinary user", file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory(prefix="efs-e2e-user.", dir="/var/tmp") as copy, ordinary_user() as as_user:
+        os.chmod(copy, 0o755)
+        for name in ("Tests/EndToEnd", "scripts", "docs", "man"):
+            shutil.copytree(os.path.join(ROOT, name), os.path.join(copy, name), ignore=shutil.ignore_patterns("__pycache__"))
+        binary = os.path.join(copy, ".build/release/efs")
+        os.makedirs(os.path.dirname(binary))
+        shutil.copy(Settings.efs, binary)
+        run("chmod", "-R", "a+rX", copy)
+        program = os.path.join(copy, "Tests/EndToEnd/run")
+        return subprocess.run([*as_user, sys.executable, program, *arguments], cwd="/", check=False).returncode
 
 
 # The runner.

@@ -48,7 +48,7 @@ def usage_errors():
 
 @test(engine=True)
 def help_and_version():
-    for command in ([], ["init"], ["mount"], ["umount"], ["sync"], ["passwd"], ["info"], ["check"], ["speed"], ["version"]):
+    for command in ([], ["init"], ["mount"], ["umount"], ["sync"], ["passwd"], ["info"], ["check"], ["tar"], ["untar"], ["speed"], ["version"]):
         result = efs(*command, "--help")
         expect("USAGE: efs" in result.out and result.err == "", f"help of {command}")
         expect_equal(efs("help", *command).out.split("USAGE")[1], result.out.split("USAGE")[1], f"help of {command}")
@@ -223,6 +223,22 @@ def password_change_killed_at_any_time():
         if attempt >= 20 and len(seen) == 2:
             break
     expect(seen == {True, False}, "the kills were all too early, or all too late")
+
+
+@test(engine=True, needs=("prlimit", "setpriv"))
+def keys_that_cannot_be_locked():
+    # Root may lock without limit, unless it gives that up.
+    limited = ["prlimit", "--memlock=0:0"] + (["setpriv", "--inh-caps=-ipc_lock", "--bounding-set=-ipc_lock"] if IS_ROOT else [])
+    volume = Volume()
+    made = run(*limited, Settings.efs, "init", volume.data, "--password-file", volume.password_file)
+    mounted = run(*limited, Settings.efs, "mount", volume.data, volume.path, "--password-file", volume.password_file)
+    volume.umount()
+    for result in (made, mounted):
+        lines = [line for line in result.err.splitlines() if "locked" in line]
+        expect(len(lines) == 1 and lines[0].startswith("efs: warning: ") and "ulimit -l" in lines[0], f"it said {result.err!r}")
+    if IS_ROOT:
+        expect_equal(volume.mount().err, "", "with enough locked memory")
+        volume.umount()
 
 
 @test(engine=True)

@@ -8,7 +8,7 @@ import random
 import stat
 import time
 
-from harness import MIB, Settings, Volume, data_size, drop_caches, expect, expect_equal, note, test, wait_until
+from harness import MIB, Settings, Volume, data_size, drop_caches, expect, expect_equal, in_processes, note, test, wait_until
 
 
 def write(path, content, mode="wb"):
@@ -323,18 +323,7 @@ def four_writers_at_once():
                     write(volume.file(f"small-{who}-{count}"), b"x" * count)
             os.close(descriptor)
 
-        children = []
-        for who in range(4):
-            process = os.fork()
-            if process == 0:
-                try:
-                    writer(who)
-                    os._exit(0)
-                except BaseException:
-                    os._exit(1)
-            children.append(process)
-        for process in children:
-            expect_equal(os.waitpid(process, 0)[1], 0, "a writer's status")
+        in_processes(4, writer)
         shared = b"".join(block(who, number) for number in range(blocks) for who in (0, 1))
         for _ in range(2):
             expect(read(volume.file("shared")) == shared, "the shared file differs")

@@ -8,7 +8,7 @@ import stat
 import subprocess
 import time
 
-from harness import (IS_ROOT, Context, Failed, Settings, Skipped, Volume, efs, expect, expect_equal, mounts_below, note, run, scratch,
+from harness import (IS_ROOT, ROOT, Context, Failed, Settings, Skipped, Volume, efs, expect, expect_equal, mounts_below, note, run, scratch,
                      servers_of, test, wait_until)
 from test_command_line import on_terminal, refused
 
@@ -111,6 +111,106 @@ def foreground():
         expect_equal(process.wait(30), 0, "status after SIGINT")
         expect(not volume.is_mounted(), "still mounted")
     expect("mounted" in read(os.path.join(volume.base, "log")), "the log file says nothing")
+
+
+@test(engine=True)
+def signals_while_a_volume_is_opened():
+    """Opening takes as long as the password's derivation: it ends at once, and leaves neither a mount nor a process."""
+    volume = Volume().create()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        process = subprocess.Popen([Settings.efs, "mount", "--foreground", volume.data, volume.path, "--password-file", volume.password_file],
+                                   stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # Blocked, and taken by a thread: the program is past its start.
+        def is_waiting():
+            with open(f"/proc/{process.pid}/status") as file:
+                blocked = next(line for line in file if line.startswith("SigBlk:"))
+            return int(blocked.split()[1], 16) & 1 << (number - 1)
+        wait_until(is_waiting, 30, "the signals are not waited for")
+        process.send_signal(number)
+        status = process.wait(30)
+        expect(status in (-number, 0), f"status {status} after signal {number}")
+        expect(not volume.is_mounted(), "mounted all the same")
+
+
+@test(engine=True)
+def a_caller_that_goes_away():
+    """Who is interrupted while the mount is made leaves no process that goes on with it."""
+    volume = Volume().create()
+    process = subprocess.Popen([Settings.efs, "mount", volume.data, volume.path, "--password-file", volume.password_file],
+                               stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: any(server != process.pid for server in servers_of(volume.data)), 30, "no serving process")
+    process.kill()
+    process.wait(30)
+    wait_until(lambda: not servers_of(volume.data), 30, "the serving process goes on")
+    expect(not volume.is_mounted(), "still mounted")
+
+
+@test(engine=True)
+def a_process_that_only_looks_like_the_server():
+    """umount does not wait for what anybody can start; only for a process of the mounting user or root."""
+    if not IS_ROOT:
+        return
+    with Volume() as volume:
+        os.kill(volume.server(), signal.SIGKILL)
+        # A command line as the server's.
+        # A command line as the server's. `tail` takes the words for files and stays.
+        liar = subprocess.Popen(["efs", "mount", "-F", volume.path, "/dev/null", "--", "--foreground"],
+                                executable="/usr/bin/tail", user=1, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            efs("umount", volume.path, timeout=60)
+        finally:
+            liar.kill()
+            liar.wait()
+        volume.mount()
+
+
+@test(engine=True)
+def programs_of_a_volume_get_no_rights():
+    """Without asking, set-user-ID and device files of a volume count for nothing, not even for root's mount."""
+    with Volume() as volume:
+        options = run("findmnt", "-n", "-o", "OPTIONS", volume.path).out.split(",")
+        expect("nosuid" in options and "nodev" in options, f"options {options}")
+        if IS_ROOT:
+            volume.umount()
+            volume.mount("--options", "suid,dev")
+            options = run("findmnt", "-n", "-o", "OPTIONS", volume.path).out.split(",")
+            expect("nosuid" not in options and "nodev" not in options, f"options {options}")
+        else:
+            volume.umount()
+            refused(21, "only root", "mount", volume.data, volume.path, "--password-file", volume.password_file, "--options", "suid")
+            volume.mount()
+
+
+@test(engine=True)
+def transports():
+    with Volume(options=("--transport", "classic")) as volume:
+        write(volume.file("f"), "x")
+        volume.umount()
+        volume.mount("--options", "transport=auto")
+        expect_equal(read(volume.file("f")), "x")
+
+
+@test(engine=True)
+def umount_returns_when_all_is_done():
+    """Also where the server was started in the foreground, with relative paths: it has ended and left the volume closed."""
+    volume = Volume().create()
+    content = os.urandom(20_000_000)
+    for number, arguments in enumerate((["data", "mnt"], ["-d", "data", "--mount-point=./mnt"])):
+        process = subprocess.Popen([Settings.efs, "mount", "--foreground", *arguments, "--password-file", volume.password_file],
+                                   cwd=volume.base, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(volume.is_mounted, 30, "not mounted")
+        with open(volume.file(f"f{number}"), "wb") as file:
+            file.write(content)
+        efs("umount", "mnt", cwd=volume.base)
+        ended = process.poll()
+        if ended is None:
+            process.wait(30)
+        expect_equal(ended, 0, "status of the server when umount returns")
+        expect(not volume.is_mounted(), "still mounted")
+        volume.mount("--read-only")
+        with open(volume.file(f"f{number}"), "rb") as file:
+            expect(file.read() == content, "what was written before umount")
+        volume.umount()
 
 
 @test(engine=True)
@@ -284,6 +384,38 @@ def mount_options_reach_the_kernel():
     volume.umount()
 
 
+@test(engine=True)
+def access_times_are_kept_as_asked():
+    """Each opening that is read from counts as the option says; the kernel's cache hides nothing from strictatime."""
+    volume = Volume().create()
+
+    def raised(option):
+        """Of a file, then of a directory: whether looking at it raises the access time, and whether doing so again does."""
+        volume.mount(*(["--options", option] if option else []))
+        found = []
+        for path, look in ((volume.file("f"), read), (volume.file("d"), os.listdir)):
+            os.utime(path, (10**9, 10**9))
+            times = []
+            for _ in range(3):
+                times.append(os.stat(path).st_atime_ns)
+                look(path)
+            found += [times[1] > times[0], times[2] > times[1]]
+        volume.umount()
+        return found
+
+    volume.mount()
+    write(volume.file("f"), "x")
+    os.mkdir(volume.file("d"))
+    write(volume.file("d", "g"), "x")
+    volume.umount()
+    expect_equal(raised("strictatime"), [True] * 4, "strictatime")
+    expect_equal(raised("strictatime,nodiratime"), [True, True, False, False], "strictatime,nodiratime")
+    expect_equal(raised("noatime"), [False] * 4, "noatime")
+    expect_equal(raised("nodiratime"), [True, False, False, False], "nodiratime")
+    expect_equal(raised("relatime,lazytime"), [True, False, True, False], "relatime,lazytime")
+    expect_equal(raised(None), [True, False, True, False], "the default")
+
+
 def with_helper(body):
     """Puts the built helper where mount(8) looks, and takes it away again."""
     link = "/sbin/mount.fuse.efs"
@@ -325,6 +457,11 @@ def mount_helper_and_fstab():
         expect(bad.status == 32 and "efs: error: /nowhere" in bad.err, f"a failed mount: {bad.status} {bad.err}")
         bad = run("mount", "-t", "fuse.efs", "-o", "bogus", volume.data, volume.path, ok=False)
         expect("unknown mount option 'bogus'" in bad.err, f"an unknown option: {bad.err}")
+        inside = os.path.join(volume.data, "inside")
+        os.mkdir(inside)
+        bad = run("mount", "-t", "fuse.efs", "-o", f"password_file={volume.password_file}", volume.data, inside, ok=False)
+        expect(bad.status == 32 and "inside the data directory" in bad.err, f"a mount point inside the data directory: {bad.err}")
+        os.rmdir(inside)
         empty = scratch("empty")
         bad = run("mount", "-t", "fuse.efs", "-o", f"password_file={volume.password_file}", empty, volume.path, ok=False)
         expect(bad.status == 32 and os.listdir(empty) == [], "the helper made a volume where a disk is missing")
@@ -360,8 +497,59 @@ def another_user_mounts():
         run(*as_user, Settings.efs, "mount", *password, data, point, env=environment)
         expect_equal(run(*as_user, "cat", f"{point}/a", env=environment).out, "hello\n")
         run(*as_user, "fusermount3", "-u", point)
+        wait_until(lambda: not servers_of(data), 30, "the server still runs after fusermount3 -u")
+        # Root cannot look into it, but can end it.
+        run(*as_user, Settings.efs, "mount", *password, data, point, env=environment)
+        run(*as_user, "sh", "-c", f"echo more > {point}/b", env=environment)
+        efs("umount", point)
+        expect_equal(servers_of(data), [], "servers after root's umount")
+        run(*as_user, Settings.efs, "mount", *password, data, point, env=environment)
+        expect_equal(run(*as_user, "cat", f"{point}/b", env=environment).out, "more\n")
+        run(*as_user, Settings.efs, "umount", point, env=environment)
     finally:
         os.chmod("/dev/fuse", stat.S_IMODE(mode))
+
+
+@test(engine=True)
+def others_are_let_in_only_if_the_administrator_allows_it():
+    if IS_ROOT:
+        raise Skipped("root may let others in")
+    with open("/etc/fuse.conf") as file:
+        if any(line.strip() == "user_allow_other" for line in file):
+            raise Skipped("this system allows it")
+    volume = Volume().create()
+    for option in ("--allow-other", "--allow-root"):
+        result = refused(21, "other users may not be let in", "mount", option, volume.data, volume.path, "--password-file", volume.password_file)
+        expect("user_allow_other in /etc/fuse.conf" in result.err, f"the hint of {option}: {result.err}")
+        expect(not volume.is_mounted() and not servers_of(volume.data), f"{option} left something behind")
+
+
+@test(engine=True)
+def what_is_installed_works():
+    """make install and uninstall, without the build."""
+    if not os.path.exists(os.path.join(ROOT, ".build/release/efs")):
+        raise Skipped("no release build")
+    top = scratch("package")
+    places = [f"{top}/opt/efs/bin", f"{top}/opt/efs/share", f"{top}/sbin"]
+    run(os.path.join(ROOT, "scripts/install"), *places, env={"DESTDIR": top})
+    expect_equal(run(f"{top}/opt/efs/bin/efs", "--version").out, efs("--version").out, "the version")
+    expect_equal(os.readlink(f"{top}/sbin/mount.fuse.efs"), "/opt/efs/bin/efs", "the mount helper")
+    found = sorted(os.path.relpath(os.path.join(where, name), top) for where, _, names in os.walk(top) for name in names)
+    expect_equal(found, [
+        "opt/efs/bin/efs", "opt/efs/share/bash-completion/completions/efs", "opt/efs/share/fish/vendor_completions.d/efs.fish",
+        "opt/efs/share/man/man1/efs.1", "opt/efs/share/man/man8/mount.fuse.efs.8", "opt/efs/share/zsh/site-functions/_efs",
+        "sbin/mount.fuse.efs"], "what is installed")
+    # No toolchain is needed to run it.
+    libraries = run("ldd", f"{top}/opt/efs/bin/efs").out
+    expect("swift" not in libraries.lower() and "not found" not in libraries, f"it needs {libraries}")
+    run(os.path.join(ROOT, "scripts/install"), "--remove", *places, env={"DESTDIR": top})
+    expect_equal([names for _, _, names in os.walk(top) if names], [], "what uninstall leaves")
+    if not IS_ROOT:
+        # Into a home: the helper's directory belongs to root.
+        home = scratch("home")
+        result = run(os.path.join(ROOT, "scripts/install"), f"{home}/bin", f"{home}/share", "/sbin", env={"DESTDIR": ""})
+        expect("mount.fuse.efs" in result.err and "root" in result.err, f"it says {result.err!r}")
+        expect(os.access(f"{home}/bin/efs", os.X_OK), "efs is not there")
 
 
 @test(engine=True)

@@ -5,8 +5,8 @@ import random
 import shutil
 import sqlite3
 
-from harness import (IS_ROOT, ROOT, Context, Failed, Skipped, Volume, compare_trees, drop_caches, expect, expect_equal, note, run,
-                     scratch, shell, test)
+from harness import (IS_ROOT, ROOT, Context, Failed, Skipped, Volume, compare_trees, drop_caches, expect, expect_equal, in_processes, note,
+                     run, scratch, shell, test)
 
 GIT = ["git", "-c", "user.name=A", "-c", "user.email=a@b", "-c", "init.defaultBranch=main", "-c", "safe.directory=*", "-c", "protocol.file.allow=always"]
 
@@ -219,20 +219,13 @@ def sqlite_with_two_writers():
     with Volume() as volume:
         path = volume.file("shared.db")
         run("sqlite3", path, "pragma journal_mode=wal; create table t (who, n)")
-        children = []
-        for who in range(3):
-            process = os.fork()
-            if process == 0:
-                try:
-                    connection = sqlite3.connect(path, timeout=60, isolation_level=None)
-                    for number in range(200):
-                        connection.execute("insert into t values (?, ?)", (who, number))
-                    os._exit(0)
-                except BaseException:
-                    os._exit(1)
-            children.append(process)
-        for process in children:
-            expect_equal(os.waitpid(process, 0)[1], 0, "a writer's status")
+
+        def insert(who):
+            connection = sqlite3.connect(path, timeout=60, isolation_level=None)
+            for number in range(200):
+                connection.execute("insert into t values (?, ?)", (who, number))
+
+        in_processes(3, insert)
         volume.remount()
         expect_equal(run("sqlite3", path, "pragma integrity_check; select count(*), count(distinct who || ',' || n) from t").out, "ok\n600|600\n")
 
@@ -320,7 +313,7 @@ def fio_libaio_and_mmap():
 
 @test(engine=True)
 def make_run_leaves_nothing():
-    if not os.path.exists(os.path.join(ROOT, ".build/release/efs")):
+    if not all(os.path.exists(os.path.join(ROOT, ".build", name)) for name in ("release/efs", "checkouts")):
         raise Skipped("no release build")
     result = run(os.path.join(ROOT, "scripts/demo"), env={"TMPDIR": scratch("demo")})
     expect("Mounted again: all is there" in result.out, "the demonstration did not come to its end")

@@ -9,14 +9,14 @@ import Testing
 
 /// Threads that do everything at once to the same few names and files, with a cleaner between them.
 @Suite struct ConcurrencyTests {
-    private static let blockBytes = 512
-    private static let allowed: Set<Errno> = [
+    static let blockBytes = 512
+    static let allowed: Set<Errno> = [
         .noSuchFileOrDirectory, .fileExists, .notDirectory, .isDirectory, .directoryNotEmpty, .invalidArgument, .staleNFSFileHandle,
         .notPermitted, .noSuchAddressOrDevice,
     ]
 
     /// What the threads share: complaints, and whether the cleaner may stop.
-    private final class Shared: Sendable {
+    final class Shared: Sendable {
         let complaints = Mutex<[String]>([])
         let working: Atomic<Int>
         init(_ count: Int) { working = Atomic(count) }
@@ -70,7 +70,7 @@ import Testing
         volume.chunks.removeSegment(segment)
     }
 
-    private struct Worker {
+    struct Worker {
         let volume: TestVolume
         let shared: Shared
         var random: SeededRandom

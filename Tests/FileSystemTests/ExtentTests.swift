@@ -114,7 +114,7 @@ import Testing
     }
 
     @Test func largestFile() throws {
-        let volume = try TestVolume()
+        let volume = try TestVolume(availableBytes: .max)
         let file = try volume.makeFile(.root, "f")
         let limit = UInt64(Int64.max)
         try volume.write(file, at: limit - 3, [1, 2, 3])

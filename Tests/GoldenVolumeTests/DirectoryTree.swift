@@ -1,4 +1,5 @@
 import Glibc
+import Syscalls
 
 /// The files of a real directory, for copying a data directory and for telling whether one has changed.
 enum DirectoryTree {
@@ -64,16 +65,5 @@ enum DirectoryTree {
         return lstat(path, &facts) == 0 && facts.st_mode & S_IFMT == S_IFDIR
     }
 
-    private static func entries(_ path: String) throws -> [String] {
-        guard let stream = opendir(path) else { throw Trouble(what: "cannot list \(path)") }
-        defer { closedir(stream) }
-        var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != "." && name != ".." { names.append(name) }
-        }
-        return names
-    }
+    private static func entries(_ path: String) throws -> [String] { try directoryNames(path) }
 }

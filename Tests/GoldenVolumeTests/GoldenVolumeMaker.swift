@@ -15,7 +15,7 @@ import Testing
         try DirectoryTree.withTemporary { temporary in
             let data = "\(temporary)/data"
             var options = VolumeOptions()
-            options.noAccessTimes = true
+            options.accessTimes = .never
             options.stateDirectory = "\(temporary)/state"
             let password = GoldenVolume.secret(GoldenVolume.password)
             try Volume.create(at: data, suite: .aes256Gcm, password: password, cost: .minimumForTests, options: options)

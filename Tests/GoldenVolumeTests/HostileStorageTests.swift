@@ -18,7 +18,7 @@ import Testing
     private func options(_ state: String, readOnly: Bool) -> VolumeOptions {
         var options = VolumeOptions()
         options.isReadOnly = readOnly
-        options.noAccessTimes = true
+        options.accessTimes = .never
         options.stateDirectory = state
         return options
     }

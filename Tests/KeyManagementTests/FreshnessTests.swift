@@ -44,19 +44,25 @@ final class TemporaryDirectory {
 @Suite struct FreshnessTests {
     let directory = TemporaryDirectory()
     let volumeID = (0..<16).map { UInt8($0) }
-    let state = FreshnessState(generation: 41, digest: DigestHasher.digest(of: [1]), headerRevision: 3)
+    let state = FreshnessState(
+        durable: .init(generation: 41, digest: DigestHasher.digest(of: [1])),
+        checkpoint: .init(generation: 17, digest: DigestHasher.digest(of: [2])), headerRevision: 3)
     var store: FreshnessStore { FreshnessStore(directory: directory.path) }
     var fileName: String { Hexadecimal.encode(volumeID) }
 
     @Test func whatIsStoredIsLoaded() throws {
         #expect(try store.load(volumeID: volumeID) == nil)
         let random = RandomSource.seeded(1)
-        for round in 0..<50 {
+        for _ in 0..<50 {
             let state = FreshnessState(
-                generation: random.next(), digest: DigestHasher.digest(of: random.bytes(count: 8)), headerRevision: random.next())
-            try store.store(state, volumeID: volumeID, durably: round % 10 == 0)
+                durable: .init(generation: random.next(), digest: DigestHasher.digest(of: random.bytes(count: 8))),
+                checkpoint: .init(generation: random.next(), digest: DigestHasher.digest(of: random.bytes(count: 8))),
+                headerRevision: random.next())
+            try store.store(state, volumeID: volumeID)
             #expect(try store.load(volumeID: volumeID) == state)
         }
+        try store.store(.headerOnly(revision: 7), volumeID: volumeID)
+        #expect(try store.load(volumeID: volumeID) == .headerOnly(revision: 7))
         #expect(directory.names() == [fileName])
         #expect(try store.load(volumeID: Array(volumeID.reversed())) == nil)
         try store.remove(volumeID: volumeID)
@@ -69,6 +75,30 @@ final class TemporaryDirectory {
         #expect(try deep.load(volumeID: volumeID) == nil)
         try deep.store(state, volumeID: volumeID)
         #expect(try deep.load(volumeID: volumeID) == state)
+    }
+
+    @Test func updatesComeOneAfterTheOther() async throws {
+        let store = store
+        let volumeID = volumeID
+        try store.store(state, volumeID: volumeID)
+        await withTaskGroup(of: Void.self) { group in
+            for _ in 0..<4 {
+                group.addTask {
+                    for _ in 0..<25 {
+                        do {
+                            try store.update(volumeID: volumeID) { seen in
+                                var next = seen
+                                next?.headerRevision += 1
+                                return next
+                            }
+                        } catch { Issue.record(error) }
+                    }
+                }
+            }
+        }
+        #expect(try store.load(volumeID: volumeID)?.headerRevision == 103)
+        try store.update(volumeID: volumeID) { _ in nil }
+        #expect(try store.load(volumeID: volumeID)?.headerRevision == 103)
     }
 
     @Test func everyDamageIsAFailure() throws {

@@ -131,6 +131,37 @@ import Testing
         }
     }
 
+    /// Each slot may be dear, not all of them: a wrong password is tried on every one before anything is authentic.
+    @Test func slotsThatCostTooMuchTogetherAreNotTried() throws {
+        let volume = try SampleVolume()
+        guard case .password(let slot) = volume.header.slots[0].content else { return #expect(Bool(false)) }
+        func header(_ costs: [(UInt32, UInt32)]) -> VolumeHeader {
+            var header = volume.header
+            header.slots = costs.enumerated().map { index, cost in
+                var changed = slot
+                changed.cost = KeyDerivationCost(passes: cost.0, memoryKibibytes: cost.1)
+                return KeySlot(id: UInt32(index + 1), source: KeySlot.passwordSource, content: .password(changed))
+            }
+            header.seal(volume.keys)
+            return header
+        }
+        let (most, memory) = (KeyDerivationCost.maximum.passes, KeyDerivationCost.maximum.memoryKibibytes)
+        for costs in [[(most, memory), (1, 8192)], [(UInt32, UInt32)](repeating: (most, memory), count: 32)] {
+            #expect(failureKind { () throws(Failure) in _ = try VolumeHeader.parse(header(costs).encoded) } == .damaged)
+        }
+        for costs in [[(most, memory)], [(UInt32, UInt32)](repeating: (1, 2 << 20), count: 32)] {
+            #expect(failureKind { () throws(Failure) in _ = try VolumeHeader.parse(header(costs).encoded) } == nil)
+        }
+        // Nor is such a header made. The first slot is the one that the password opens, so nothing dear is derived.
+        let full = header([(1, 8192), (most, memory - 512)])
+        #expect(failureKind { () throws(Failure) in _ = try VolumeHeader.parse(full.encoded) } == nil)
+        let kind = failureKind { () throws(Failure) in
+            _ = try full.changingPassword(
+                from: secret(SampleVolume.password), to: secret("new"), cost: KeyDerivationCost(passes: 2, memoryKibibytes: 8192))
+        }
+        #expect(kind == .usage)
+    }
+
     @Test func absurdCountsAreRefused() throws {
         let volume = try SampleVolume()
         let counts = 64  // stages, epochs, slots, reserved

@@ -36,6 +36,23 @@ import Testing
         }
     }
 
+    @Test func aFileThatOthersMayOpenIsWarnedOf() throws {
+        directory.write(Array("abc".utf8), to: "password")
+        let path = directory.path + "/password"
+        func warnings(_ path: String) throws -> [String] {
+            var warnings: [String] = []
+            _ = try Password.fromFile(path) { warnings.append($0) }
+            return warnings
+        }
+        for (mode, count) in [(0o600, 0), (0o400, 0), (0o640, 1), (0o604, 1), (0o666, 1), (0o602, 1)] as [(mode_t, Int)] {
+            chmod(path, mode)
+            #expect(try warnings(path).count == count, "mode \(String(mode, radix: 8))")
+        }
+        #expect(try warnings(path).first?.contains(path) == true)
+        // No file that keeps the password: a device, as a pipe.
+        #expect(try warnings("/dev/null") == [])
+    }
+
     @Test func aMissingFileIsCalledSo() {
         #expect(failureKind { () throws(Failure) in _ = try Password.fromFile("/nowhere/password") } == .missing)
         #expect(failureKind { () throws(Failure) in _ = try Password.fromFile("/tmp") } == .inputOutput)

@@ -31,15 +31,7 @@ package func status(_ path: String) throws(Errno) -> stat {
     return result
 }
 
-package func names(in path: String) throws(Errno) -> [String] {
-    guard let directory = opendir(path) else { throw Errno(rawValue: errno) }
-    defer { closedir(directory) }
-    var names: [String] = []
-    while let entry = readdir(directory) {
-        names.append(withUnsafeBytes(of: &entry.pointee.d_name) { String(cString: $0.baseAddress!.assumingMemoryBound(to: CChar.self)) })
-    }
-    return names
-}
+package func names(in path: String) throws(Errno) -> [String] { [".", ".."] + (try directoryNames(path)) }
 
 /// All of a file that has no size, as those of /proc.
 package func readAll(_ path: String) throws(Errno) -> [UInt8] {

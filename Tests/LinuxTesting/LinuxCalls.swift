@@ -17,8 +17,9 @@ package func allocate(_ descriptor: CInt, mode: CInt, _ offset: off_t, _ length:
     function("fallocate", as: (@convention(c) (CInt, CInt, off_t, off_t) -> CInt).self)(descriptor, mode, offset, length)
 }
 
-package func copyRange(_ from: CInt, _ to: CInt, _ length: Int) -> Int {
-    var (source, target) = (off_t(0), off_t(0))
+/// From `offset` of the one file to the same offset of the other.
+package func copyRange(_ from: CInt, _ to: CInt, _ length: Int, at offset: off_t = 0) -> Int {
+    var (source, target) = (offset, offset)
     return function(
         "copy_file_range",
         as: (@convention(c) (CInt, UnsafeMutablePointer<off_t>, CInt, UnsafeMutablePointer<off_t>, Int, UInt32) -> Int).self)(

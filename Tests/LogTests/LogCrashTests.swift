@@ -87,8 +87,8 @@ extension VolumeLog {
             live[extent.chunk.segment, default: 0] += Int64(extent.chunk.sizeBytes)
             #expect(try readChunk(extent.chunk) == extent.bytes, "\(place): chunk of extent \(key.number)")
         }
-        for (number, state) in segments {
-            #expect(state.facts.liveBytes == live[number] ?? 0, "\(place): live bytes of segment \(number)")
+        for facts in segments.facts.values {
+            #expect(facts.liveBytes == live[facts.number] ?? 0, "\(place): live bytes of segment \(facts.number)")
         }
         for number in live.keys { #expect(segments[number] != nil, "\(place): segment \(number) is gone") }
     }

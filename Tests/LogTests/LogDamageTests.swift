@@ -63,6 +63,34 @@ import Testing
         #expect(try openLog(storage).all().count == 3)
     }
 
+    /// A checkpoint of a later version is authentic: no damage, and nothing to step back from.
+    @Test(arguments: [0, 12, 20]) func anUnknownFeatureOfTheManifestIsNoDamage(word: Int) throws {
+        let storage = MemoryStorage()
+        let log = try createLog(storage)
+        try log.durable(try log.put(0, 0, [1]))
+        try log.checkpoint()
+        let head = try #require(log.head)
+        let manifest = Manifest(
+            replayFrom: head.checkpoint, replayMark: head.mark, tables: [], segments: [], nextSegment: log.nextSegment, history: [])
+        var bytes = ByteWriter(capacityBytes: 256)
+        manifest.encode(into: &bytes)
+        var later = Array(bytes.readable)
+        later[word] += 1
+        try log.commitLock.withLock { () throws(Failure) in
+            let place = try later.withBytes { (bytes) throws(Failure) in try log.writeCommit(.checkpoint, bytes) }
+            try log.syncTail()
+            let next = Head(sequence: head.sequence + 1, checkpoint: place, mark: log.mark, headerRevision: 0, isClean: false)
+            let file = try storage.openSmallFile(HeadFile.name(writer: 0))
+            try HeadFile.write(next, to: file, writer: 0, keys: testKeys, salt: .makeRandom())
+        }
+        for acceptsRollback in [false, true] {
+            var options = testOptions()
+            options.acceptsRollback = acceptsRollback
+            let failure = #expect(throws: Failure.self) { try openLog(storage, options: options) }
+            #expect(failure?.kind == .newerFormat)
+        }
+    }
+
     /// A process that is killed leaves commits that the kernel still holds back. Who opens the volume and goes on must not build on them
     /// before they are on stable storage.
     @Test func whatAKilledWriterLeftIsSyncedBeforeItIsBuiltOn() throws {

@@ -39,6 +39,13 @@ func openLog(_ storage: any BlobStorage, options: LogOptions = testOptions()) th
     try VolumeLog.open(storage, keys: testKeys, headerDigest: .zero, options: options) { (_) throws(Failure) in }
 }
 
+/// The records that an opening would find now; nothing is written.
+func recordsFound(_ storage: any BlobStorage) throws(Failure) -> [UInt64: [UInt8]] {
+    var options = testOptions()
+    options.isReadOnly = true
+    return try openLog(storage, options: options).all()
+}
+
 extension VolumeLog {
     func put(_ first: UInt64, _ second: UInt64 = 0, _ value: [UInt8]) throws(Failure) -> UInt64 {
         let batch = RecordBatch()

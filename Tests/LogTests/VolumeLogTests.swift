@@ -116,3 +116,24 @@ import Testing
         #expect(try openLog(storage).value(1) == [2])
     }
 }
+
+/// What is done while nothing else is to do.
+@Suite struct LogIdleTests {
+    @Test(arguments: [0.0, .infinity]) func deletionsAreMergedAwayOnceThereIsTime(idleSeconds: Double) throws {
+        var options = testOptions()
+        options.idleSeconds = idleSeconds
+        let log = try createLog(MemoryStorage(), options: options)
+        for key in 0..<100 as Range<UInt64> { _ = try log.put(key, 0, [1]) }
+        try log.checkpoint()
+        let batch = RecordBatch()
+        for key in 0..<40 as Range<UInt64> { batch.delete(RecordKey(.inode, key)) }
+        _ = try log.apply(batch)
+        // While there are changes to be written there is no time.
+        try log.maintain()
+        try log.checkpoint()
+        #expect(log.statistics.records == 140)
+        try log.maintain()
+        #expect(log.statistics.records == (idleSeconds == 0 ? 60 : 140))
+        #expect(try log.all().count == 60)
+    }
+}

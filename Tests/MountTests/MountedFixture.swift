@@ -40,7 +40,7 @@ final class MountedFixture {
     private func start() throws {
         var fileSystemOptions = FileSystemOptions()
         fileSystemOptions.readOnly = options.readOnly
-        fileSystemOptions.noAccessTimes = options.noAccessTimes
+        fileSystemOptions.accessTimes = options.accessTimes
         fileSystemOptions.statesPreconditions = true
         let ended = ended
         let fileSystem = try FileSystem(

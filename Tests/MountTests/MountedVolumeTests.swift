@@ -136,7 +136,44 @@ import Testing
         #expect(try shell("cat f", in: rootToo.path, asUser: 1000).status != 0)
         #expect(try shell("true", in: rootToo.path, asUser: 1000).status != 0)
         #expect(try status(rootToo.path).st_mode & 0o77 == 0)
+        // Neither does who owns the volume's root directory, or was let in by name.
+        try rootToo.run("chown 1000 .; chmod 777 .")
+        #expect(try shell("ls", in: rootToo.path, asUser: 1000).status != 0)
+        #expect(try status(rootToo.path).st_uid == getuid() && status(rootToo.path).st_mode & 0o777 == 0o700)
         try rootToo.unmount()
+    }
+
+    @Test func attributesOfOtherKinds() throws {
+        let mount = try MountedFixture { $0.allowOther = true }
+        try mount.run("chmod 755 .; echo x > f; chmod 600 f")
+        try checked(setxattr(mount.path("f"), "trusted.t", [1], 0))
+        try checked(setxattr(mount.path("f"), "user.u", [1], 0))
+        for name in ["system.thing", "system.efs.server", "thing"] {
+            #expect(setxattr(mount.path("f"), name, [1], 0) == -1 && errno == EOPNOTSUPP, "\(name)")
+            #expect(getxattr(mount.path("f"), name, nil, 0) == -1 && errno == EOPNOTSUPP, "\(name)")
+            #expect(removexattr(mount.path("f"), name) == -1 && errno == EOPNOTSUPP, "\(name)")
+        }
+        #expect(MountedVolume.server(of: mount.path) == getpid())
+        try mount.run("test \"$(python3 -c 'import os; print(sorted(os.listxattr(\"f\")))')\" = \"['trusted.t', 'user.u']\"")
+        try mount.run("chmod 644 f")
+        try mount.run("test \"$(python3 -c 'import os; print(sorted(os.listxattr(\"f\")))')\" = \"['user.u']\"", asUser: 1000)
+        try mount.run("python3 -c 'import os; os.setxattr(\"f\", \"system.thing\", b\"x\")' 2>/dev/null && exit 1 || true", asUser: 1000)
+        try mount.unmount()
+    }
+
+    @Test(.timeLimit(.minutes(1))) func copiesOfVerySparseFiles() throws {
+        let mount = try MountedFixture()
+        try mount.run("truncate -s 1T sparse; printf end | dd of=sparse bs=1 seek=1099511627776 conv=notrunc status=none; sync sparse")
+        let (source, target) = (try openFile(mount.path("sparse"), O_RDONLY), try openFile(mount.path("target"), O_CREAT | O_RDWR))
+        var done = 0
+        while true {
+            let count = copyRange(source.rawValue, target.rawValue, 1 << 40, at: done)
+            #expect(count >= 0)
+            if count <= 0 { break }
+            done += count
+        }
+        #expect(done == (1 << 40) + 3)
+        try mount.run("test \"$(tail -c 3 target)\" = end; test $(stat -c %b target) -lt 100")
     }
 
     @Test func readOnly() throws {
@@ -263,6 +300,22 @@ import Testing
         mount.mounted.terminate()
         mount.wait()
         _ = consume file
+        try mount.remount()
+        #expect(try readFile(mount.path("f")) == [1, 2, 3])
+        try mount.unmount()
+    }
+
+    /// What somebody else has mounted over it is left alone, and nothing is lost.
+    @Test func terminateUnderAnotherMount() throws {
+        let mount = try MountedFixture()
+        let file = try openFile(mount.path("f"), O_CREAT | O_RDWR)
+        try [1, 2, 3].withBytes { (bytes) throws(Errno) in try file.write(bytes, at: 0) }
+        #expect(try shell("mount -t tmpfs none \(mount.path); touch \(mount.path)/theirs", in: "/").status == 0)
+        mount.mounted.terminate()
+        mount.wait()
+        #expect(try names(in: mount.path).contains("theirs"))
+        _ = consume file
+        #expect(try shell("umount \(mount.path); umount -l \(mount.path)", in: "/").status == 0)
         try mount.remount()
         #expect(try readFile(mount.path("f")) == [1, 2, 3])
         try mount.unmount()

@@ -1,5 +1,6 @@
 import CSyscalls
 import Glibc
+import Synchronization
 import Testing
 
 @testable import Sealing
@@ -91,6 +92,20 @@ import Testing
 }
 
 @Suite struct ProcessHardeningTests {
+    @Test func unlockedMemoryIsToldOnce() async {
+        await #expect(processExitsWith: .success) {
+            let told = Atomic<Int>(0)
+            SecretMemory.whenNotFullyLocked { told.add(1, ordering: .relaxed) }
+            guard SecretMemory.isFullyLocked, told.load(ordering: .relaxed) == 0 else { exit(1) }
+            SecretMemory.noteUnlocked()
+            SecretMemory.noteUnlocked()
+            guard !SecretMemory.isFullyLocked, told.load(ordering: .relaxed) == 1 else { exit(2) }
+            // Who asks later is told at once.
+            SecretMemory.whenNotFullyLocked { told.add(10, ordering: .relaxed) }
+            guard told.load(ordering: .relaxed) == 11 else { exit(3) }
+        }
+    }
+
     /// In a process of its own, since some of it cannot be undone.
     @Test func aHardenedProcessLeavesNoDump() async {
         await #expect(processExitsWith: .success) {

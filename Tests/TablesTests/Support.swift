@@ -230,3 +230,21 @@ func randomKey(_ random: inout SeededGenerator) -> OwnedRecordKey {
     default: OwnedRecordKey(kind: 11, first: 0, second: UInt64(random.below(3)), name: Array(repeating: 255, count: random.below(256)))
     }
 }
+
+extension TableTree {
+    /// Frozen memory tables that wait to be written.
+    var frozenCount: Int { currentVersion().frozen.count }
+
+    /// Merges each region into one level, without a deletion left in it.
+    func compactFully() throws(Failure) {
+        try compacting.withLock { (_) throws(Failure) -> Void in
+            for region in 0..<KeyRegion.count {
+                let version = currentVersion()
+                let inputs = version.runs.compactMap { $0.part(of: region) }
+                guard inputs.count > 1 || inputs.contains(where: { $0.tables.contains { $0.info.deletionCount > 0 } }) else { continue }
+                let level = max(inputs.map(\.level).max() ?? 1, 1)
+                _ = try perform(Compaction(inputs: inputs, outputLevel: level, isMove: false), version)
+            }
+        }
+    }
+}

@@ -38,13 +38,13 @@ struct TreeFailureTests {
             if (try? tree.flushFrozen()) == nil {
                 failures += 1
                 #expect(tree.tables == before)
-                #expect(tree.backlog.frozenCount == 1)
+                #expect(tree.frozenCount == 1)
                 #expect(Set(storage.blobs.withLock { $0.keys }) == Set(tree.tables.map(\.id) + obsolete(tree)))
             }
             try check(tree, model)
             storage.writesLeft.withLock { $0 = nil }
             try tree.flushFrozen()
-            #expect(tree.backlog.frozenCount == 0)
+            #expect(tree.frozenCount == 0)
             storage.writesLeft.withLock { $0 = round % 4 }
             let tables = tree.tables
             do {
@@ -174,7 +174,7 @@ struct TreeFailureTests {
         var random = SeededGenerator(seed: 77)
         for round in 2...400 as ClosedRange<UInt64> {
             for _ in 0..<20 { tree.put(counters.keys[random.below(counters.keys.count)], Counters.value(round)) }
-            if round % 5 == 0, tree.backlog.frozenCount < 4 {
+            if round % 5 == 0, tree.frozenCount < 4 {
                 tree.discardChanges()
                 tree.freeze()
             }

@@ -82,7 +82,7 @@ struct TreeModelTests {
         /// As a crash would: a new tree from the manifest, and what was captured since.
         mutating func reopen() throws {
             capture()
-            let (tables, _) = tree.manifest
+            let tables = tree.tables
             let decoded = encodeAndDecode(tables)
             tree = makeTree(storage, options, seed: random.next())
             try tree.load(manifest: decoded)

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include "Descriptors.h"
 #include "Processes.h"
+#include "Trees.h"
 
 /// ioctl(2) with a pointer argument. Returns -1 and sets errno on failure.
 int efs_ioctl_pointer(int descriptor, unsigned long request, void *argument);
@@ -20,6 +21,12 @@ void efs_name_thread(const char *name);
 
 /// prctl(2) with one argument, the others 0. Returns -1 and sets errno on failure.
 int efs_prctl(int option, unsigned long argument);
+
+/// getxattr(2), which Swift's Glibc module lacks. Returns -1 and sets errno on failure.
+long efs_getxattr(const char *path, const char *name, void *value, unsigned long size);
+
+/// renameat2(2) that never replaces (EEXIST), which Swift's Glibc module lacks. Returns -1 and sets errno on failure.
+int efs_rename_new(const char *from, const char *to);
 
 /// environ(7), which Swift cannot name, since it is a global variable. Ended by a null pointer.
 char **efs_environment(void);

@@ -137,6 +137,14 @@ public struct OpenReply: Sendable {
     }
 }
 
+/// What LSEEK is answered with.
+public enum SeekReply: Sendable, Equatable {
+    case offset(UInt64)
+    /// The kernel may hold bytes of this range that it has not written yet, on which the answer depends: it passes LSEEK on without
+    /// a look at what it has cached. It is to write them, and then the file system is asked again.
+    case afterWriteback(Range<UInt64>)
+}
+
 /// What statfs(2) tells.
 public struct Statistics: Sendable {
     /// Blocks are of `fragmentSizeBytes`.

@@ -66,9 +66,9 @@ extension FUSEFileSystem {
     public func fallocate(_ node: NodeID, handle: UInt64, mode: UInt32, offset: UInt64, length: UInt64, _ context: RequestContext)
         throws(Errno)
     { throw .noFunction }
-    public func lseek(_ node: NodeID, handle: UInt64, offset: UInt64, whence: UInt32, _ context: RequestContext) throws(Errno) -> UInt64 {
-        throw .noFunction
-    }
+    public func lseek(
+        _ node: NodeID, handle: UInt64, offset: UInt64, whence: UInt32, writtenBack: Range<UInt64>, _ context: RequestContext
+    ) throws(Errno) -> SeekReply { throw .noFunction }
     public func copyFileRange(
         _ source: NodeID, handle: UInt64, offset: UInt64, to target: NodeID, targetHandle: UInt64, targetOffset: UInt64, length: UInt64,
         flags: UInt64, _ context: RequestContext

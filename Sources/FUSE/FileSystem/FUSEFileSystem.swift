@@ -74,7 +74,10 @@ public protocol FUSEFileSystem: AnyObject, Sendable {
     func fallocate(
         _ node: NodeID, handle: UInt64, mode: UInt32, offset: UInt64, length: UInt64, _ context: RequestContext
     ) throws(Errno)
-    func lseek(_ node: NodeID, handle: UInt64, offset: UInt64, whence: UInt32, _ context: RequestContext) throws(Errno) -> UInt64
+    /// `writtenBack`: bytes of which the kernel holds nothing unwritten any more, since this was asked before.
+    func lseek(
+        _ node: NodeID, handle: UInt64, offset: UInt64, whence: UInt32, writtenBack: Range<UInt64>, _ context: RequestContext
+    ) throws(Errno) -> SeekReply
     func copyFileRange(
         _ source: NodeID, handle: UInt64, offset: UInt64, to target: NodeID, targetHandle: UInt64, targetOffset: UInt64,
         length: UInt64, flags: UInt64, _ context: RequestContext

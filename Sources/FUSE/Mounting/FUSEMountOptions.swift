@@ -12,7 +12,10 @@ public struct FUSEMountOptions: Sendable {
     public var noSetUserID = true
     public var noDevices = true
     public var noExecution = false
+    /// These are for mount tables: the kernel leaves access times of FUSE mounts to the server.
     public var noAccessTimes = false
+    public var strictAccessTimes = false
+    public var noDirectoryAccessTimes = false
     public var synchronous = false
     public var directorySynchronous = false
     /// Largest READ, in bytes.

@@ -25,7 +25,7 @@ enum FusermountHelper {
         let status = try wait(for: child)
         guard received >= 0, status == 0 else {
             if received >= 0 { _ = OwnedDescriptor(adopting: received) }
-            throw failure(mountPoint, text, "mounting failed")
+            throw failure(mountPoint, text, isUnmounting: false)
         }
         return OwnedDescriptor(adopting: received)
     }
@@ -33,17 +33,23 @@ enum FusermountHelper {
     static func unmount(_ mountPoint: String, lazy: Bool) throws(Failure) {
         let (child, errors) = try spawn([program, lazy ? "-uz" : "-u", "--", mountPoint], inherits: nil, keepsOut: nil)
         let text = readAll(errors)
-        if try wait(for: child) != 0 { throw failure(mountPoint, text, "unmounting failed") }
+        if try wait(for: child) != 0 { throw failure(mountPoint, text, isUnmounting: true) }
     }
 
-    private static func failure(_ mountPoint: String, _ text: String, _ what: String) -> Failure {
-        let line = text.split(separator: "\n").first.map(String.init) ?? what
+    private static func failure(_ mountPoint: String, _ text: String, isUnmounting: Bool) -> Failure {
+        let line = text.split(separator: "\n").first.map(String.init) ?? (isUnmounting ? "unmounting failed" : "mounting failed")
         if line.contains("user_allow_other") {
             return Failure(
                 .notPermitted, "other users may not be let in", object: mountPoint,
                 hint: "the administrator can allow it with user_allow_other in /etc/fuse.conf")
         }
-        if line.contains("busy") { return Failure(.busy, line, object: mountPoint, cause: .resourceBusy) }
+        if line.contains("busy") {
+            return isUnmounting
+                ? Failure(
+                    .busy, "the mount is in use", object: mountPoint, hint: "close what uses it (fuser -vm shows it), or unmount lazily",
+                    cause: .resourceBusy)
+                : Failure(.busy, line, object: mountPoint, cause: .resourceBusy)
+        }
         if line.contains("not found in /etc/mtab") || line.contains("not mounted") {
             return Failure(.missing, "not a mount point of yours", object: mountPoint)
         }

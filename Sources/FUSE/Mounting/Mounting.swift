@@ -7,15 +7,25 @@ import SystemPackage
 public enum Mounting {
     /// Mounts at `mountPoint` and returns the open /dev/fuse to serve it with.
     public static func mount(at mountPoint: String, _ options: FUSEMountOptions) throws(Failure) -> OwnedDescriptor {
-        let status = try check(mountPoint)
-        return geteuid() == 0 ? try mountAsRoot(at: mountPoint, status, options) : try FusermountHelper.mount(at: mountPoint, options)
+        try check(mountPoint)
+        guard geteuid() == 0 else { return try FusermountHelper.mount(at: mountPoint, options) }
+        return try mountAsRoot(at: mountPoint, options)
     }
 
     /// Ends the mount. `lazy`: detaches it at once, it ends when nobody uses it any more.
     public static func unmount(_ mountPoint: String, lazy: Bool = false) throws(Failure) {
         guard geteuid() == 0 else { return try FusermountHelper.unmount(mountPoint, lazy: lazy) }
-        if umount2(mountPoint, CInt(UMOUNT_NOFOLLOW) | (lazy ? CInt(MNT_DETACH) : 0)) == 0 { return }
-        let error = Errno.current
+        let error: Errno
+        do throws(Errno) {
+            // The directory that the mount is in is held; the mount itself must not be, or it would be in use.
+            let slash = mountPoint.lastIndex(of: "/") ?? mountPoint.startIndex
+            let parent = try openWithoutLinks(mountPoint[..<slash])
+            let path = "/proc/self/fd/\(parent.rawValue)" + mountPoint[slash...]
+            _ = try withExtendedLifetime(parent) { () throws(Errno) in
+                try retrying { umount2(path, CInt(UMOUNT_NOFOLLOW) | (lazy ? CInt(MNT_DETACH) : 0)) }
+            }
+            return
+        } catch let failed { error = failed }
         switch error {
         case .resourceBusy:
             throw Failure(
@@ -41,7 +51,7 @@ public enum Mounting {
         return String(cString: resolved)
     }
 
-    private static func check(_ mountPoint: String) throws(Failure) -> stat {
+    private static func check(_ mountPoint: String) throws(Failure) {
         var status = stat()
         if stat(mountPoint, &status) != 0 {
             let error = Errno.current
@@ -50,11 +60,33 @@ public enum Mounting {
             }
             throw Failure(systemCall: "opening the mount point", object: mountPoint, error)
         }
-        guard status.st_mode & S_IFMT == S_IFDIR else { throw Failure(.usage, "the mount point is not a directory", object: mountPoint) }
-        return status
+        guard status.st_mode & S_IFMT == S_IFDIR else { throw notADirectory(mountPoint) }
     }
 
-    private static func mountAsRoot(at mountPoint: String, _ status: stat, _ options: FUSEMountOptions) throws(Failure) -> OwnedDescriptor {
+    private static func notADirectory(_ path: String) -> Failure { Failure(.usage, "the mount point is not a directory", object: path) }
+
+    /// Opens the directory at an absolute path that holds no symbolic link. Fails if there is one by now: a path that was looked at
+    /// may lead elsewhere when root follows it again.
+    private static func openWithoutLinks(_ path: some StringProtocol) throws(Errno) -> OwnedDescriptor {
+        let flags = pathOnlyFlag | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC
+        var directory = OwnedDescriptor(adopting: try retrying { Glibc.open("/", flags) })
+        for name in path.split(separator: "/") {
+            let next = try retrying { openat(directory.rawValue, String(name), flags) }
+            directory = OwnedDescriptor(adopting: next)
+        }
+        return directory
+    }
+
+    /// O_PATH, which Glibc's module does not show.
+    private static let pathOnlyFlag: CInt = 0o10_000_000
+
+    private static func mountAsRoot(at mountPoint: String, _ options: FUSEMountOptions) throws(Failure) -> OwnedDescriptor {
+        let directory: OwnedDescriptor
+        var status = stat()
+        do throws(Errno) {
+            directory = try openWithoutLinks(mountPoint)
+            _ = try retrying { fstat(directory.rawValue, &status) }
+        } catch { throw Failure(systemCall: "opening the mount point", object: mountPoint, error) }
         let device: OwnedDescriptor
         do throws(Errno) {
             device = try OwnedDescriptor.open("/dev/fuse", O_RDWR)
@@ -66,8 +98,11 @@ public enum Mounting {
         let data = options.kernelData(
             descriptor: device.rawValue, rootMode: status.st_mode & S_IFMT, uid: getuid(), gid: getgid())
         let type = options.subtype.map { "fuse.\($0)" } ?? "fuse"
-        if Glibc.mount(options.source, mountPoint, type, options.kernelFlags, data) != 0 {
-            let error = Errno.current
+        do throws(Errno) {
+            _ = try withExtendedLifetime(directory) { () throws(Errno) in
+                try retrying { Glibc.mount(options.source, "/proc/self/fd/\(directory.rawValue)", type, options.kernelFlags, data) }
+            }
+        } catch {
             if error == .resourceBusy { throw Failure(.busy, "the mount point is in use", object: mountPoint, cause: error) }
             throw Failure(systemCall: "mount", object: mountPoint, error)
         }
@@ -84,6 +119,8 @@ extension FUSEMountOptions {
         if noDevices { flags |= UInt(MS_NODEV) }
         if noExecution { flags |= UInt(MS_NOEXEC) }
         if noAccessTimes { flags |= UInt(MS_NOATIME) }
+        if strictAccessTimes { flags |= UInt(MS_STRICTATIME) }
+        if noDirectoryAccessTimes { flags |= UInt(MS_NODIRATIME) }
         if synchronous { flags |= UInt(MS_SYNCHRONOUS) }
         if directorySynchronous { flags |= UInt(MS_DIRSYNC) }
         return flags

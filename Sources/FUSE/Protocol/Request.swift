@@ -66,6 +66,8 @@ package enum Reply {
     case error(Errno)
     /// So many bytes of the reply buffer.
     case payload(Int)
+    /// What the search ends with. It needs other requests of the mount to be answered meanwhile.
+    case afterWriteback(PendingSeek)
 
     package static let done = Reply.payload(0)
 }

@@ -31,9 +31,7 @@ extension Dispatcher {
                 node, handle: input.handle, mode: input.mode, offset: input.offset, length: input.length, context)
             return .done
         case .lseek:
-            let input = try request.structure(LseekIn.self)
-            let offset = try fileSystem.lseek(node, handle: input.handle, offset: input.offset, whence: input.whence, context)
-            return try buffer.reply(LseekOut(offset: offset))
+            return try seek(request, buffer, context)
         default: return try copyFileRange(opcode, request, buffer, context)
         }
     }
@@ -61,6 +59,29 @@ extension Dispatcher {
             NodeID(request.header.node), handle: input.handle, offset: input.offset, bytes: bytes,
             WriteFlags(rawValue: input.writeFlags), context)
         return try buffer.reply(WriteOut(size: UInt32(clamping: count)))
+    }
+
+    private func seek(
+        _ request: Request, _ buffer: UnsafeMutableRawBufferPointer, _ context: RequestContext
+    ) throws(Errno) -> Reply {
+        let input = try request.structure(LseekIn.self)
+        let node = NodeID(request.header.node)
+        let reply = try fileSystem.lseek(
+            node, handle: input.handle, offset: input.offset, whence: input.whence, writtenBack: 0..<0, context)
+        switch reply {
+        case .offset(let offset): return try buffer.reply(LseekOut(offset: offset))
+        case .afterWriteback(let range):
+            let fileSystem = fileSystem
+            // Without the worker that has the request now: it may be at another one by then.
+            let later = RequestContext(uid: context.uid, gid: context.gid, pid: context.pid, unique: context.unique)
+            let pending = PendingSeek(unique: context.unique, node: node, range) { writtenBack in
+                Result { () throws(Errno) in
+                    try fileSystem.lseek(
+                        node, handle: input.handle, offset: input.offset, whence: input.whence, writtenBack: writtenBack, later)
+                }
+            }
+            return .afterWriteback(pending)
+        }
     }
 
     private func create(

@@ -1,3 +1,4 @@
+import Synchronization
 import SystemPackage
 
 /// Turns requests into calls of the file system and their results into replies. Stateless but for the list of workers, so
@@ -5,6 +6,8 @@ import SystemPackage
 package final class Dispatcher: Sendable {
     let fileSystem: any FUSEFileSystem  // one witness call per request, which is one system call or more
     private let workers: [RunningRequest]
+    /// Requests that no worker has in its hands and that are yet to be answered.
+    private let pending = Mutex<Set<UInt64>>([])
 
     package init(_ fileSystem: any FUSEFileSystem, workers: [RunningRequest]) {
         self.fileSystem = fileSystem
@@ -50,8 +53,14 @@ package final class Dispatcher: Sendable {
     private func interrupt(_ request: Request) throws(Errno) -> Reply {
         let unique = try request.structure(InterruptIn.self).unique
         for worker in workers where worker.interrupt(unique) { return .none }
+        // It goes on to its end; to be asked again and again would only keep a worker busy.
+        if pending.withLock({ $0.contains(unique) }) { return .none }
         return .error(.resourceTemporarilyUnavailable)
     }
+
+    /// From now on the request is nobody's.
+    func beginPending(_ unique: UInt64) { _ = pending.withLock { $0.insert(unique) } }
+    func endPending(_ unique: UInt64) { _ = pending.withLock { $0.remove(unique) } }
 
     private func destroy() -> Reply {
         fileSystem.destroy()

@@ -32,7 +32,7 @@ package enum Handshake {
             switch reply {
             case .payload(let size): message = buffers.message(request.header.unique, error: 0, payloadSizeBytes: size)
             case .error(let error): message = buffers.message(request.header.unique, error: -error.rawValue, payloadSizeBytes: 0)
-            case .none: continue
+            case .none, .afterWriteback: continue
             }
             do throws(Errno) {
                 _ = try retryingCount { Glibc.write(device.rawValue, message.baseAddress, message.count) }

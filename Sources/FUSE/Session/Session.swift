@@ -55,6 +55,12 @@ public final class Session: Sendable {
         try transport.run(dispatcher, workers: workers)
     }
 
+    /// Has the kernel write what it caches of the file, while `run` serves; returns when it is written. Not from a handler.
+    public func writeBack(_ node: NodeID) {
+        // An error means that the kernel does not know the file, or that the mount is gone.
+        Notification.invalidateInode(node, offset: 0, length: 0).encoded().withBytes { bytes in try? transport.notify(bytes) }
+    }
+
     /// Makes `run` return without an unmount: requests in work are finished, what comes after them fails once the device is
     /// closed. Unmount instead, where it is possible.
     public func stop() { transport.stop() }

@@ -89,8 +89,10 @@ extension ClassicTransport {
             let unique = request.header.unique
             switch dispatcher.handle(request, buffers.replyPayload, on: running) {
             case .none: return
-            case .error(let error): send(buffers.message(unique, error: -error.rawValue, payloadSizeBytes: 0))
-            case .payload(let size): send(buffers.message(unique, error: 0, payloadSizeBytes: size))
+            case .error(let error): transport.send(buffers.message(unique, error: -error.rawValue, payloadSizeBytes: 0))
+            case .payload(let size): transport.send(buffers.message(unique, error: 0, payloadSizeBytes: size))
+            case .afterWriteback(let seek):
+                if !transport.add(seek, dispatcher) { transport.send(buffers.message(unique, error: -EINTR, payloadSizeBytes: 0)) }
             }
         }
 
@@ -98,17 +100,7 @@ extension ClassicTransport {
         private func refuse(_ message: UnsafeRawBufferPointer) {
             guard message.count >= MemoryLayout<InHeader>.size else { return }
             let unique = message.loadUnaligned(as: InHeader.self).unique
-            send(buffers.message(unique, error: -EIO, payloadSizeBytes: 0))
-        }
-
-        private func send(_ message: UnsafeRawBufferPointer) {
-            while Glibc.write(transport.device.rawValue, message.baseAddress, message.count) < 0 {
-                switch errno {
-                case EINTR, EAGAIN: continue
-                // The request was aborted; or a reply that the kernel refuses, for which it has ended the request with EIO.
-                default: return
-                }
-            }
+            transport.send(buffers.message(unique, error: -EIO, payloadSizeBytes: 0))
         }
     }
 }

@@ -17,6 +17,7 @@ package final class ClassicTransport: Transport {
     let maxTransferBytes: Int
     let leadership = Leadership()
     let durations = Durations()
+    private let pendingSeeks = PendingSeeks()
 
     /// `device` is /dev/fuse of a mount whose INIT is done; it becomes non-blocking.
     package init(_ device: OwnedDescriptor, _ configuration: ClassicTransportConfiguration, maxTransferBytes: Int) throws(Failure) {
@@ -43,11 +44,18 @@ package final class ClassicTransport: Transport {
                 Worker(self, dispatcher, running).run()
             }
         }
+        let seeker = WorkerThread(name: "fuse-seek") { [self] in
+            let buffers = RequestBuffers(maxTransferBytes: 0)
+            pendingSeeks.run { seek in finish(seek, dispatcher, buffers) }
+        }
         for thread in threads { thread.join() }
+        pendingSeeks.close()
+        seeker.join()
         if let error = leadership.error { throw Failure(systemCall: "read", object: "/dev/fuse", error) }
     }
 
     package func stop() {
+        pendingSeeks.close()
         leadership.end(nil)
         var byte: UInt8 = 0
         // Fails only if the pipe is full, and then it is readable as well.
@@ -56,6 +64,38 @@ package final class ClassicTransport: Transport {
 
     package func notify(_ message: UnsafeRawBufferPointer) throws(Errno) {
         _ = try retryingCount { Glibc.write(device.rawValue, message.baseAddress, message.count) }
+    }
+
+    // MARK: Searches
+
+    /// Takes a search over from the worker that has it; false if the session ends.
+    func add(_ seek: PendingSeek, _ dispatcher: Dispatcher) -> Bool {
+        dispatcher.beginPending(seek.unique)
+        if pendingSeeks.add(seek) { return true }
+        dispatcher.endPending(seek.unique)
+        return false
+    }
+
+    private func finish(_ seek: PendingSeek, _ dispatcher: Dispatcher, _ buffers: borrowing RequestBuffers) {
+        let result = seek.finish { bytes throws(Errno) in try notify(bytes) }
+        dispatcher.endPending(seek.unique)
+        switch result {
+        case .success(let offset):
+            buffers.replyPayload.storeBytes(of: LseekOut(offset: offset), as: LseekOut.self)
+            send(buffers.message(seek.unique, error: 0, payloadSizeBytes: MemoryLayout<LseekOut>.size))
+        case .failure(let error): send(buffers.message(seek.unique, error: -error.rawValue, payloadSizeBytes: 0))
+        }
+    }
+
+    /// Sends a reply.
+    func send(_ message: UnsafeRawBufferPointer) {
+        while Glibc.write(device.rawValue, message.baseAddress, message.count) < 0 {
+            switch errno {
+            case EINTR, EAGAIN: continue
+            // The request was aborted; or a reply that the kernel refuses, for which it has ended the request with EIO.
+            default: return
+            }
+        }
     }
 
     /// Sleeps until there is a request, or `stop`.

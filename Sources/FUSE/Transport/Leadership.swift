@@ -9,9 +9,9 @@ import SystemPackage
 /// nothing is going on the deputy sleeps, so that an idle mount wakes nobody.
 final class Leadership: @unchecked Sendable {
     /// How often the deputy looks, and so from when on (up to twice that) a request has taken too long.
-    private static let tickSeconds = 0.0005
+    private static let tickSeconds = 0.002
     /// Looks without any request after which the deputy sleeps.
-    private static let idleTickLimit = 20
+    private static let idleTickLimit = 10
 
     // Unchecked: these are touched only with `monitor` held.
     private var hasLeader = false
@@ -21,6 +21,8 @@ final class Leadership: @unchecked Sendable {
     private var firstError: Errno?
 
     private let monitor = Monitor()
+    /// What the deputy waits on; the others wait on the monitor.
+    private let deputy = Condition()
     /// As `ended`, for those who look at it between two system calls.
     private let endedFlag = Atomic<Bool>(false)
     /// Odd while the leader handles a request. Grows with each, so that equal numbers mean the same request.
@@ -50,13 +52,14 @@ final class Leadership: @unchecked Sendable {
     func release() {
         monitor.withLock {
             hasLeader = false
-            if waitingCount > 0 || hasDeputy { monitor.signal() }
+            // The deputy stays what it is as long as there is another.
+            if waitingCount > 0 { monitor.signal() } else if hasDeputy { deputy.signal() }
         }
     }
 
     private func wakeDeputy() {
         deputySleeps.store(false, ordering: .relaxed)
-        monitor.withLock { monitor.broadcast() }
+        monitor.withLock { deputy.signal() }
     }
 
     // MARK: Those who wait
@@ -75,8 +78,11 @@ final class Leadership: @unchecked Sendable {
                     waitingCount -= 1
                 } else {
                     hasDeputy = true
-                    defer { hasDeputy = false }
-                    if watch() { return true }
+                    let leads = watch()
+                    hasDeputy = false
+                    // Somebody must look at the next leader, too: it may get stuck as well.
+                    if waitingCount > 0 { monitor.signal() }
+                    if leads { return true }
                 }
             }
             return false
@@ -89,10 +95,10 @@ final class Leadership: @unchecked Sendable {
         var before = progress.load(ordering: .sequentiallyConsistent)
         while hasLeader && !ended {
             if idleTicks < Self.idleTickLimit {
-                _ = monitor.wait(seconds: Self.tickSeconds)
+                _ = deputy.wait(monitor, seconds: Self.tickSeconds)
             } else {
                 deputySleeps.store(true, ordering: .sequentiallyConsistent)
-                if progress.load(ordering: .sequentiallyConsistent) == before { monitor.wait() }
+                if progress.load(ordering: .sequentiallyConsistent) == before { deputy.wait(monitor) }
                 deputySleeps.store(false, ordering: .relaxed)
                 idleTicks = 0
             }
@@ -117,6 +123,7 @@ final class Leadership: @unchecked Sendable {
             ended = true
             if firstError == nil { firstError = error }
             monitor.broadcast()
+            deputy.broadcast()
         }
     }
 }

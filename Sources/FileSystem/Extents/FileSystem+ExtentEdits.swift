@@ -131,6 +131,7 @@ extension FileSystem {
         } else {
             try loadInline(id, inode, stripe)
             let kept = UnsafeRawBufferPointer(rebasing: stripe.bytes.readable[..<Int(size)])
+            stripe.batch.delete(Keys.inline(id))  // it needs no room
             stripe.batch.put(Keys.inline(id), kept)
         }
         inode.allocatedBytes = size

@@ -136,40 +136,58 @@ extension FileSystem {
 
 // MARK: Holes
 extension FileSystem {
-    /// The first byte of data, or of a hole (the end of the file is one), at or after `offset`. ENXIO if there is none.
-    public func seek(_ inode: InodeID, from offset: UInt64, to target: SeekTarget) throws(Errno) -> UInt64 {
+    /// The first byte of data, or of a hole (the end of the file is one), at or after `offset`.
+    public func search(_ inode: InodeID, from offset: UInt64, for target: SeekTarget) throws(Errno) -> SeekResult {
         let id = inode.rawValue
         let found = try withInode(id) { (_, found) throws(Errno) in found }
         try requireRegular(found)
-        guard offset < found.size else { throw .noSuchAddressOrDevice }
-        if found.flags.contains(.inline) {
-            if target == .hole { return max(offset, found.allocatedBytes) }
-            guard offset < found.allocatedBytes else { throw .noSuchAddressOrDevice }
-            return offset
+        let limit = FileLimits.maximumSizeBytes
+        let nothing = SeekResult(offset: nil, emptyRange: min(offset, limit)..<limit)
+        guard offset < found.size else { return nothing }
+        // The data that the result is about: what begins at or after `offset`, or contains it.
+        guard let data = try firstData(id, found, from: offset), data.lowerBound < found.size else {
+            return target == .hole ? SeekResult(offset: offset, emptyRange: offset..<limit) : nothing
         }
-        var position = offset
-        var dataStart: UInt64?
-        if found.allocatedBytes > 0 {
-            var isDamaged = false
-            try scan(from: Keys.extent(id, end: offset + 1), to: Keys.after(.extent, id)) { record in
-                guard let extent = Extent.decode(end: record.key.second, record.value) else {
-                    isDamaged = true
-                    return .stop
-                }
-                // Reserved room reads as zeros: a hole.
-                guard extent.chunk != nil else { return .next }
-                if target == .data {
-                    dataStart = max(extent.start, offset)
-                    return .stop
-                }
-                if extent.start > position { return .stop }
-                position = extent.end
+        let start = max(data.lowerBound, offset)
+        if target == .data { return SeekResult(offset: start, emptyRange: offset..<start) }
+        if start > offset { return SeekResult(offset: offset, emptyRange: offset..<start) }
+        var hole = data.upperBound
+        while hole < found.size, let next = try firstData(id, found, from: hole) {
+            if next.lowerBound > hole { return SeekResult(offset: hole, emptyRange: hole..<next.lowerBound) }
+            hole = next.upperBound
+        }
+        hole = min(hole, found.size)
+        return SeekResult(offset: hole, emptyRange: hole..<limit)
+    }
+
+    /// As lseek(2) answers: ENXIO if there is none.
+    public func seek(_ inode: InodeID, from offset: UInt64, to target: SeekTarget) throws(Errno) -> UInt64 {
+        guard let found = try search(inode, from: offset, for: target).offset else { throw .noSuchAddressOrDevice }
+        return found
+    }
+
+    /// The first run of data that ends after `offset`, as far as one look at the store tells.
+    private func firstData(_ id: UInt64, _ inode: Inode, from offset: UInt64) throws(Errno) -> Range<UInt64>? {
+        if inode.flags.contains(.inline) { return offset < inode.allocatedBytes ? 0..<inode.allocatedBytes : nil }
+        if inode.allocatedBytes == 0 { return nil }
+        var run: Range<UInt64>?
+        var isDamaged = false
+        try scan(from: Keys.extent(id, end: offset + 1), to: Keys.after(.extent, id)) { record in
+            guard let extent = Extent.decode(end: record.key.second, record.value) else {
+                isDamaged = true
+                return .stop
+            }
+            // Reserved room reads as zeros: a hole.
+            guard extent.chunk != nil else { return run == nil ? .next : .stop }
+            guard let open = run else {
+                run = extent.start..<extent.end
                 return .next
             }
-            if isDamaged { throw damaged("an extent record cannot be read", id) }
+            guard extent.start == open.upperBound else { return .stop }
+            run = open.lowerBound..<extent.end
+            return .next
         }
-        if target == .hole { return min(position, found.size) }
-        guard let dataStart, dataStart < found.size else { throw .noSuchAddressOrDevice }
-        return dataStart
+        if isDamaged { throw damaged("an extent record cannot be read", id) }
+        return run
     }
 }

@@ -27,6 +27,7 @@ public final class FileSystem: Sendable {
     let numbers: InodeNumbers
     let scratches = ScratchPool()
     let renameLock = Lock()
+    private let reports = ReportLimit()
     /// Everything up to here is known to be on stable storage.
     let durableToken = Atomic<UInt64>(0)
 
@@ -65,9 +66,9 @@ public final class FileSystem: Sendable {
 
 // MARK: Stores
 extension FileSystem {
-    /// Tells the log of a failure, and gives its error number.
+    /// Tells the log of a failure, but not of the same one again and again, and gives its error number.
     func errno(of failure: Failure) -> Errno {
-        environment.log(failure)
+        if reports.isDue(failure) { environment.log(failure) }
         return failure.errno
     }
 

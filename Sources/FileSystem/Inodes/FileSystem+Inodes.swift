@@ -58,11 +58,20 @@ extension FileSystem {
     /// Runs `body` with the inode and its stripe locked. ESTALE if there is none.
     @inline(__always)
     func withInode<R>(_ id: UInt64, _ body: (Stripe, Inode) throws(Errno) -> R) throws(Errno) -> R {
-        try warm(id)
         let stripe = stripe(id)
         stripe.lock()
         defer { stripe.unlock() }
+        if let cached = stripe.cache.inode(id) { return try body(stripe, cached) }
+        try warm(id, unlocking: stripe)
         return try body(stripe, try inode(id, stripe))
+    }
+
+    /// As `warm`, with the stripe's lock held before and after, and not meanwhile.
+    @inline(never)
+    private func warm(_ id: UInt64, unlocking stripe: Stripe) throws(Errno) {
+        stripe.unlock()
+        defer { stripe.lock() }
+        try warm(id)
     }
 
     /// Adds the inode's record to a batch.
@@ -93,14 +102,7 @@ extension FileSystem {
 extension FileSystem {
     /// ESTALE if there is no such inode.
     public func attributes(_ inode: InodeID) throws(Errno) -> Attributes {
-        let stripe = stripe(inode.rawValue)
-        stripe.lock()
-        if let cached = stripe.cache.inode(inode.rawValue) {
-            stripe.unlock()
-            return cached.attributes(inode)
-        }
-        stripe.unlock()
-        return try withInode(inode.rawValue) { (_, found) throws(Errno) in found.attributes(inode) }
+        try withInode(inode.rawValue) { (_, found) throws(Errno) in found.attributes(inode) }
     }
 
     public func setAttributes(_ inode: InodeID, _ changes: AttributeChanges) throws(Errno) -> Attributes {
@@ -159,26 +161,29 @@ extension FileSystem {
         return moment
     }
 
-    /// Reading raised the access time, if `relatime` says so: when it is not after the last change, or a day old.
+    /// The inode was read: raises its access time if the policy says so.
     func noteAccess(_ id: UInt64, _ inode: Inode) {
-        if options.readOnly || options.noAccessTimes { return }
+        let policy = options.accessTimes
+        if options.readOnly || policy.rule == .never || inode.isDirectory && !policy.includesDirectories { return }
         let now = environment.now()
-        guard Self.accessTimeIsDue(inode, now) else { return }
+        guard accessTimeIsDue(inode, now) else { return }
         let stripe = stripe(id)
         stripe.lock()
         defer { stripe.unlock() }
-        // A failure here is in the log; reading goes on without it.
-        guard var current = try? self.inode(id, stripe), Self.accessTimeIsDue(current, now) else { return }
+        // Reading goes on without it. A failure is not for the log: where nothing can be written any more, each read would meet it.
+        guard var current = stripe.cache.inode(id), accessTimeIsDue(current, now) else { return }
         current.accessTime = now
         stripe.batch.reset()
         put(id, current, in: stripe.batch)
-        guard (try? apply(stripe.batch, presence(of: id))) != nil else { return }
+        guard (try? metadata.apply(stripe.batch, presence(of: id))) != nil else { return }
         // No token: an fsync does not wait for an access time.
         publish(id, current, nil, stripe)
     }
 
-    private static func accessTimeIsDue(_ inode: Inode, _ now: Timestamp) -> Bool {
-        inode.accessTime <= inode.modificationTime && inode.accessTime != now
+    /// With `relative`: when it is not after the last change, or a day old.
+    private func accessTimeIsDue(_ inode: Inode, _ now: Timestamp) -> Bool {
+        if options.accessTimes.rule == .always { return inode.accessTime != now }
+        return inode.accessTime <= inode.modificationTime && inode.accessTime != now
             || inode.accessTime <= inode.changeTime && inode.accessTime != now
             || now.seconds &- inode.accessTime.seconds >= 86_400
     }
@@ -193,6 +198,17 @@ extension FileSystem {
             guard found.linkCount > 0 || stripe.counts.isRetained(id) else { throw .staleNFSFileHandle }
             stripe.counts.retain(id)
         }
+    }
+
+    /// Those with a lookup count, as they are at some time during the call.
+    public func retainedInodes() -> [InodeID] {
+        var list: [InodeID] = []
+        for stripe in stripes {
+            stripe.lock()
+            stripe.counts.appendInodes(to: &list)
+            stripe.unlock()
+        }
+        return list
     }
 
     /// Takes from the lookup count. An inode without name and count is deleted.

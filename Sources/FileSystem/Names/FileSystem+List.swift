@@ -20,16 +20,38 @@ extension FileSystem {
         if cookie < 2, !Self.showDot("..", found.parent, 2, body) { return }
         let scratch = scratches.take()
         defer { scratches.give(scratch) }
-        var from = max(cookie, 2)
-        while true {
-            let isWhole = try collectEntries(id, after: from, scratch)
-            var reader = EntryReader(scratch.bytes.readable, after: from)
+        var start: OwnedRecordKey? = try place(after: cookie, id)
+        while let from = start {
+            start = try collectEntries(id, from: from, scratch)
+            var reader = EntryReader(scratch.bytes.readable, nextHash: start?.second)
             while let entry = reader.next() {
                 if try !show(entry, withAttributes: withAttributes, retaining: retaining, body) { return }
-                from = entry.cookie
             }
-            if isWhole { return }
         }
+    }
+
+    /// The place of the first entry behind the one with that cookie.
+    private func place(after cookie: UInt64, _ id: UInt64) throws(Errno) -> OwnedRecordKey {
+        guard let group = GroupCookie(cookie) else { return Self.place(id, max(cookie, 2) + 1) }
+        // Where the entry has gone meanwhile, its neighbours are shown again rather than left out.
+        var start = Self.place(id, group.hashes.lowerBound)
+        var isFound = false
+        try scan(
+            from: RecordKey(.dirent, id, group.hashes.lowerBound), to: RecordKey(.dirent, id, group.hashes.upperBound)
+        ) { record in
+            if isFound {
+                start = OwnedRecordKey(record.key)
+                return .stop
+            }
+            isFound = group.isOf(record.key.name)
+            if isFound { start = Self.place(id, group.hashes.upperBound) }
+            return .next
+        }
+        return start
+    }
+
+    private static func place(_ id: UInt64, _ hash: UInt64) -> OwnedRecordKey {
+        OwnedRecordKey(kind: RecordKind.dirent.rawValue, first: id, second: hash)
     }
 
     private static func showDot(_ name: StaticString, _ id: UInt64, _ cookie: UInt64, _ body: (DirectoryEntry) -> Bool) -> Bool {
@@ -50,44 +72,76 @@ extension FileSystem {
         return false
     }
 
-    /// Copies entries whose hash is after `from` into the scratch, whole groups of equal hash only.
-    /// - Returns: whether those were all.
-    private func collectEntries(_ id: UInt64, after from: UInt64, _ scratch: Scratch) throws(Errno) -> Bool {
+    /// Copies some entries from `start` on into the scratch.
+    /// - Returns: where the next one is; nil if those were all.
+    private func collectEntries(_ id: UInt64, from start: OwnedRecordKey, _ scratch: Scratch) throws(Errno) -> OwnedRecordKey? {
         scratch.bytes.reset()
         var count = 0
-        var previous: UInt64 = 0
-        var isWhole = true
+        var next: OwnedRecordKey?
         var isDamaged = false
-        try scan(from: RecordKey(.dirent, id, from + 1), to: Keys.after(.dirent, id)) { record in
-            if count >= Self.listingStep, record.key.second != previous {
-                isWhole = false
-                return .stop
+        try start.withKey { (lower) throws(Errno) in
+            try scan(from: lower, to: Keys.after(.dirent, id)) { record in
+                if count >= Self.listingStep {
+                    next = OwnedRecordKey(record.key)
+                    return .stop
+                }
+                guard let dirent = Dirent.decode(record.value) else {
+                    isDamaged = true
+                    return .stop
+                }
+                count += 1
+                EntryReader.write(record.key, dirent, into: &scratch.bytes)
+                return .next
             }
-            guard let dirent = Dirent.decode(record.value) else {
-                isDamaged = true
-                return .stop
-            }
-            previous = record.key.second
-            count += 1
-            EntryReader.write(record.key, dirent, into: &scratch.bytes)
-            return .next
         }
         if isDamaged { throw damaged("a directory entry cannot be read", id) }
-        return isWhole
+        return next
+    }
+}
+
+/// The cookie of an entry that others of the same hash follow, so that a listing can be cut there: the upper 32 bits of its 63-bit hash
+/// and 31 bits that tell it from the others. The top bit marks it; an entry that is the last of its hash has the plain hash.
+struct GroupCookie {
+    private static let mark = UInt64(1) << 63
+    private static let lowBits = 31
+    private static let lowMask = (UInt64(1) << lowBits) - 1
+
+    let rawValue: UInt64
+
+    /// Nil for the cookie of another entry.
+    init?(_ cookie: UInt64) {
+        if cookie & Self.mark == 0 { return nil }
+        rawValue = cookie
+    }
+
+    init(hash: UInt64, name: UnsafeRawBufferPointer) {
+        rawValue = Self.mark | hash & ~Self.lowMask | Self.digest(name)
+    }
+
+    /// Hashes that begin as the entry's does.
+    var hashes: Range<UInt64> {
+        let first = rawValue & ~Self.mark & ~Self.lowMask
+        return first..<first + Self.lowMask + 1
+    }
+
+    func isOf(_ name: UnsafeRawBufferPointer) -> Bool { Self.digest(name) == rawValue & Self.lowMask }
+
+    /// FNV-1a, folded: names of one hash are few, and whoever sees the cookie sees the name.
+    private static func digest(_ name: UnsafeRawBufferPointer) -> UInt64 {
+        let full = name.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
+        return (full ^ full >> 32) & lowMask
     }
 }
 
 /// Reads the entries of a listing back from the form that they were copied to: hash, inode, type, name.
 private struct EntryReader {
     private var reader: ByteReader
-    /// Where a listing goes on that ends before the current group of equal hash.
-    private var cookieBeforeGroup: UInt64
-    private var previousHash: UInt64
+    /// Of the entry that follows all of these, if there is one.
+    private let nextHash: UInt64?
 
-    init(_ bytes: UnsafeRawBufferPointer, after cookie: UInt64) {
+    init(_ bytes: UnsafeRawBufferPointer, nextHash: UInt64?) {
         reader = ByteReader(bytes)
-        cookieBeforeGroup = cookie
-        previousHash = cookie
+        self.nextHash = nextHash
     }
 
     static func write(_ key: RecordKey, _ dirent: Dirent, into writer: inout ByteWriter) {
@@ -98,18 +152,14 @@ private struct EntryReader {
         writer.append(key.name)
     }
 
-    /// An entry that is not the last of its hash has the cookie before all of that hash: a listing that is cut there shows
-    /// some of them again, and leaves none out.
     mutating func next() -> DirectoryEntry? {
         guard let hash = reader.readUInt64(), let inode = reader.readUInt64(),
             let type = reader.readUInt8().flatMap(InodeType.init(rawValue:)),
             let nameCount = reader.readUInt8(), let name = reader.readBytes(Int(nameCount))
         else { return nil }
-        if hash != previousHash { cookieBeforeGroup = previousHash }
-        previousHash = hash
         var ahead = reader
-        let isLastOfGroup = ahead.readUInt64() != hash
-        return DirectoryEntry(
-            name: name, inode: InodeID(inode), type: type, cookie: isLastOfGroup ? hash : cookieBeforeGroup, attributes: nil)
+        let isLastOfGroup = (ahead.readUInt64() ?? nextHash) != hash
+        let cookie = isLastOfGroup ? hash : GroupCookie(hash: hash, name: name).rawValue
+        return DirectoryEntry(name: name, inode: InodeID(inode), type: type, cookie: cookie, attributes: nil)
     }
 }

@@ -63,7 +63,7 @@ extension FileSystem {
         batch.delete(Keys.dirent(directory, hash, name))
         let fate = try dropName(dirent.inode, &removed, now, stripe)
         parent.size -= min(1, parent.size)
-        if removed.isDirectory { parent.linkCount -= 1 }
+        if removed.isDirectory { parent.dropDirectoryLink() }
         parent.touchContent(now)
         put(directory, parent, in: batch)
         let token = try apply(batch, options.statesPreconditions ? [.present(Keys.dirent(directory, hash, name))] : [])

@@ -95,10 +95,15 @@ extension FileSystem {
     /// Whether `directory` is `ancestor` or somewhere in it.
     private func isAncestor(_ ancestor: UInt64, of directory: UInt64) throws(Errno) -> Bool {
         var id = directory
+        // Where a volume's parents go in circles, the way comes back to where it was after some power of two of steps.
+        var (mark, steps, limit) = (id, 0, 1)
         while id != InodeID.root.rawValue {
             if id == ancestor { return true }
             id = try withInode(id) { (_, found) throws(Errno) in found.parent }
             if id == 0 { throw damaged("a directory has no parent", directory) }
+            if id == mark { throw damaged("a directory is inside itself", directory) }
+            steps += 1
+            if steps == limit { (mark, steps, limit) = (id, 0, limit * 2) }
         }
         return ancestor == InodeID.root.rawValue
     }
@@ -165,7 +170,7 @@ extension FileSystem {
 
     private func change(_ parent: inout Inode, _ change: EntryChange, _ now: Timestamp) throws(Errno) {
         if change.directories > 0 { try addLink(&parent) }
-        if change.directories < 0 { parent.linkCount -= 1 }
+        if change.directories < 0 { parent.dropDirectoryLink() }
         if change.entries > 0 { parent.size += 1 }
         if change.entries < 0 { parent.size -= min(UInt64(-change.entries), parent.size) }
         parent.touchContent(now)

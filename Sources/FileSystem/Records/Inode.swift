@@ -50,6 +50,9 @@ struct Inode: Sendable, Equatable {
         touch(time)
     }
 
+    /// A directory in this one is gone. A damaged count stays what it may be at least.
+    mutating func dropDirectoryLink() { if linkCount > 2 { linkCount -= 1 } }
+
     /// As ext4 does when someone without the right to keep them writes, truncates or changes the owner.
     mutating func clearSetIDs() {
         guard isRegular else { return }

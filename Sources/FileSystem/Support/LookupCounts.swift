@@ -16,6 +16,9 @@ struct LookupCounts {
 
     func isRetained(_ inode: UInt64) -> Bool { inodeCount > 0 && find(inode) != nil }
 
+    /// Adds those with a count.
+    func appendInodes(to list: inout [InodeID]) { for key in keys where key != 0 { list.append(InodeID(key)) } }
+
     mutating func retain(_ inode: UInt64) {
         if let slot = find(inode) {
             counts[slot] += 1

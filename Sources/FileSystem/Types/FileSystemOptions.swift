@@ -5,8 +5,7 @@ public import Syscalls
 public struct FileSystemOptions: Sendable {
     /// Nothing may change: EROFS.
     public var readOnly = false
-    /// Reading changes no access time. Otherwise it does as `relatime` says.
-    public var noAccessTimes = false
+    public var accessTimes = AccessTimePolicy()
     /// Content up to this size is kept in a metadata record, 0 to 16,384.
     public var inlineLimitBytes = 2048
     /// Decoded inodes that are kept in memory.
@@ -21,6 +20,27 @@ public struct FileSystemOptions: Sendable {
     public var statesPreconditions = false
 
     public init() {}
+}
+
+/// What reading does to access times. Only reads that reach the file system count: it knows nothing of what others cache.
+public struct AccessTimePolicy: Sendable, Equatable {
+    public enum Rule: Sendable, Equatable {
+        case never
+        /// Once after each change, and once a day: as `relatime` of mount(8) says.
+        case relative
+        case always
+    }
+
+    public var rule: Rule
+    /// Whether listing a directory counts.
+    public var includesDirectories: Bool
+
+    public init(_ rule: Rule = .relative, includesDirectories: Bool = true) {
+        self.rule = rule
+        self.includesDirectories = includesDirectories
+    }
+
+    public static let never = AccessTimePolicy(.never)
 }
 
 /// What a file system is given from outside, so that tests can replace it.

@@ -35,6 +35,14 @@ public enum SeekTarget: Sendable {
     case hole
 }
 
+/// What a search for data or a hole finds.
+public struct SeekResult: Sendable, Equatable {
+    /// Nil if there is none: ENXIO.
+    public var offset: UInt64?
+    /// The bytes, in the file or behind its end, that the result takes to be empty. Who has more to write there has another result.
+    public var emptyRange: Range<UInt64>
+}
+
 /// One entry that a listing shows; valid during the call only.
 public struct DirectoryEntry {
     public var name: UnsafeRawBufferPointer

@@ -1,6 +1,5 @@
 import BlobStorage
 import ChunkStore
-import Glibc
 public import KeyManagement
 public import Log
 import MetadataStore
@@ -72,13 +71,16 @@ extension Volume {
         }
         let lock = try VolumeLock(storage, exclusive: !options.isReadOnly)
         let keys = try header.unlock(password: password)
-        let freshness = try FreshnessKeeper(header: header, options: options, path: path)
-        var logOptions = try makeLogOptions(header, options, storage)
-        if !options.isReadOnly { logOptions.didCheckpoint = { mark in freshness.rememberQuietly(mark, options.report) } }
+        let revision = HeaderRevision(of: header, storage, keys)
+        let freshness = try FreshnessKeeper(header: header, options: options, path: path) { revision.newest }
+        var logOptions = try makeLogOptions(options, storage)
+        logOptions.headerRevision = { revision.read() }
+        if !options.isReadOnly { logOptions.didBecomeDurable = { freshness.rememberQuietly($0, options.report) } }
         let log = try VolumeLog.open(storage, keys: keys, headerDigest: header.digest, options: logOptions) { (history) throws(Failure) in
             try freshness.judge(history)
         }
         do throws(Failure) {
+            if !options.isReadOnly, options.acceptsRollback { try freshness.acceptHeader() }
             let fileSystem = try makeFileSystem(log, keys, storage, options)
             attachCleaner(log, fileSystem)
             if !options.isReadOnly { try fileSystem.recoverOrphans() }
@@ -126,15 +128,12 @@ extension Volume {
         }
     }
 
-    private static func makeLogOptions(
-        _ header: VolumeHeader, _ options: VolumeOptions, _ storage: DirectoryStorage
-    ) throws(Failure) -> LogOptions {
+    static func makeLogOptions(_ options: VolumeOptions, _ storage: DirectoryStorage) throws(Failure) -> LogOptions {
         var result = LogOptions()
         // A segment must be small beside the storage, or the cleaner of a full disk finds no room to move what is live of one.
         result.segmentSizeBytes = min(max(try storage.capacity().totalBytes / 64, 2 << 20), result.segmentSizeBytes)
         result.isReadOnly = options.isReadOnly
         result.blockCacheBytes = options.cacheBytes
-        result.headerRevision = header.revision
         result.acceptsRollback = options.acceptsRollback
         result.report = options.report
         return result
@@ -148,62 +147,14 @@ extension Volume {
             nameHash: { hasher.hash($0) },
             capacity: { () throws(Failure) in
                 let room = try storage.capacity()
-                return VolumeCapacity(totalBytes: room.totalBytes, availableBytes: room.availableBytes)
+                // What is kept for root is not for those who use the mount, whoever serves it.
+                return VolumeCapacity(totalBytes: room.totalBytes, availableBytes: room.availableToUsersBytes)
             },
             log: { options.report("\($0)") })
         var fileOptions = FileSystemOptions()
         fileOptions.readOnly = options.isReadOnly
-        fileOptions.noAccessTimes = options.noAccessTimes
+        fileOptions.accessTimes = options.accessTimes
         return try FileSystem(
             metadata: EmbeddedMetadataStore(log), chunks: EmbeddedChunkStore(log), environment: environment, options: fileOptions)
-    }
-}
-
-// MARK: - Making
-
-extension Volume {
-    /// Makes an empty volume at `path`: an empty directory, or none whose parent exists. The header is written last, so that a volume is either
-    /// whole or none. The root directory is the caller's.
-    ///
-    /// Fails with `.alreadyExists`, `.notEmpty`, `.missing`, `.usage` (empty password).
-    public static func create(
-        at path: String, suite: CipherSuite, password: SecretBytes, cost: KeyDerivationCost, options: VolumeOptions = VolumeOptions()
-    ) throws(Failure) {
-        try makeEmptyDirectory(path)
-        let storage = try openStorage(path, readOnly: false)
-        let lock = try VolumeLock(storage, exclusive: true)
-        let (header, keys) = try VolumeHeader.create(suite: suite, password: password, cost: cost)
-        let logOptions = try makeLogOptions(header, options, storage)
-        let log = try VolumeLog.create(storage, keys: keys, headerDigest: header.digest, options: logOptions)
-        try FileSystem.format(EmbeddedMetadataStore(log), owner: Caller(uid: geteuid(), gid: getegid()), mode: 0o755, now: Timestamp.now())
-        try log.close()
-        try storage.replaceSmallFile(VolumeHeader.fileName, with: header.encoded)
-        try FreshnessKeeper(header: header, options: options, path: path).remember(log.durable)
-        withExtendedLifetime(lock) {}
-    }
-
-    private static func makeEmptyDirectory(_ path: String) throws(Failure) {
-        if mkdir(path, 0o700) == 0 { return }
-        let error = Errno.current
-        guard error == .fileExists else { throw Failure(systemCall: "making the data directory", object: path, error) }
-        let storage = try openStorage(path, readOnly: true)
-        if try storage.readSmallFile(VolumeHeader.fileName, limitBytes: VolumeHeader.largestSizeBytes) != nil {
-            throw Failure(.alreadyExists, "is an efs volume already", object: path, hint: "mount it with: efs mount \(path) MOUNTPOINT")
-        }
-        guard try storage.isEmpty() else {
-            throw Failure(.notEmpty, "is not empty", object: path, hint: "a volume is made in an empty directory")
-        }
-    }
-
-    /// Lets `new` open the volume instead of `old`. Only the header is rewritten, in one atomic step: at any kill one of the two passwords
-    /// opens it. Works while the volume is mounted.
-    public static func changePassword(
-        at path: String, from old: SecretBytes, to new: SecretBytes, cost: KeyDerivationCost, options: VolumeOptions = VolumeOptions()
-    ) throws(Failure) {
-        let storage = try openStorage(path, readOnly: false)
-        let header = try readHeader(storage)
-        let changed = try header.changingPassword(from: old, to: new, cost: cost)
-        try storage.replaceSmallFile(VolumeHeader.fileName, with: changed.encoded)
-        try FreshnessKeeper(header: changed, options: options, path: path).rememberHeader()
     }
 }

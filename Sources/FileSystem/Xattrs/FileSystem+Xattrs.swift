@@ -5,6 +5,7 @@ public import SystemPackage
 /// Names of attributes that mean something to the file system itself.
 enum KnownXattr {
     static let capability: StaticString = "security.capability"
+    static let trustedPrefix = "trusted."
 
     static func bytes(_ name: StaticString) -> UnsafeRawBufferPointer {
         UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
@@ -57,10 +58,14 @@ extension FileSystem {
         let id = inode.rawValue
         try withInode(id) { (stripe, found) throws(Errno) in
             var changed = found
-            if mode != .createOrReplace {
-                let isThere = found.flags.contains(.hasXattrs) ? try get(Keys.xattr(id, name), { _ in }) : false
-                if isThere, mode == .create { throw .fileExists }
-                if !isThere, mode == .replace { throw .noData }
+            let isThere = found.flags.contains(.hasXattrs) ? try get(Keys.xattr(id, name), { _ in }) : false
+            if isThere, mode == .create { throw .fileExists }
+            if !isThere, mode == .replace { throw .noData }
+            // Nobody could list them any more.
+            if !isThere, found.flags.contains(.hasXattrs),
+                try namesSizeBytes(id, includesTrusted: true) + name.count + 1 > FileLimits.maximumXattrListBytes
+            {
+                throw .noSpace
             }
             stripe.batch.reset()
             stripe.batch.put(Keys.xattr(id, name), value)
@@ -100,12 +105,26 @@ extension FileSystem {
 
     /// The size in bytes of all names, each ended by a NUL; they are copied into `output` unless that is empty. ERANGE if it is
     /// too small, E2BIG if they are more than 64 KiB.
-    public func listExtendedAttributes(_ inode: InodeID, into output: UnsafeMutableRawBufferPointer) throws(Errno) -> Int {
+    /// - Parameter includesTrusted: whether those that begin with `trusted.` are among them: only the administrator sees them.
+    public func listExtendedAttributes(
+        _ inode: InodeID, into output: UnsafeMutableRawBufferPointer, includesTrusted: Bool = true
+    ) throws(Errno) -> Int {
         let id = inode.rawValue
         let flags = try withInode(id) { (_, found) throws(Errno) in found.flags }
         guard flags.contains(.hasXattrs) else { return 0 }
+        let count = try namesSizeBytes(id, into: output, includesTrusted: includesTrusted)
+        if count > FileLimits.maximumXattrListBytes { throw .argListTooLong }
+        if !output.isEmpty, count > output.count { throw .outOfRange }
+        return count
+    }
+
+    /// The size of all names with their NULs; those that fit are copied into `output`.
+    private func namesSizeBytes(
+        _ id: UInt64, into output: UnsafeMutableRawBufferPointer = .init(start: nil, count: 0), includesTrusted: Bool
+    ) throws(Errno) -> Int {
         var count = 0
         try scan(from: Keys.xattr(id, .init(start: nil, count: 0)), to: Keys.after(.xattr, id)) { record in
+            if !includesTrusted, record.key.name.starts(with: KnownXattr.trustedPrefix.utf8) { return .next }
             let end = count + record.key.name.count
             if end < output.count {
                 UnsafeMutableRawBufferPointer(rebasing: output[count..<end]).copyMemory(from: record.key.name)
@@ -114,8 +133,6 @@ extension FileSystem {
             count = end + 1
             return .next
         }
-        if count > FileLimits.maximumXattrListBytes { throw .argListTooLong }
-        if !output.isEmpty, count > output.count { throw .outOfRange }
         return count
     }
 
@@ -149,6 +166,7 @@ extension FileSystem {
     func keepACLInStep(_ id: UInt64, _ inode: Inode, _ stripe: Stripe) throws(Errno) {
         guard var list = try accessControlList(id, AccessControlList.accessName) else { return }
         list.setModeBits(inode.mode)
+        stripe.batch.delete(Keys.xattr(id, KnownXattr.bytes(AccessControlList.accessName)))  // it needs no room
         stripe.batch.put(Keys.xattr(id, KnownXattr.bytes(AccessControlList.accessName))) { list.encode(into: &$0) }
     }
 

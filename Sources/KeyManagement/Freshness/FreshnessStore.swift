@@ -3,8 +3,7 @@ import Sealing
 public import Syscalls
 import SystemPackage
 
-/// Where freshness states are kept: one small file for each volume, named by its id. Thread-safe; of several processes that
-/// store at once the last one wins, whole.
+/// Where freshness states are kept: one small file for each volume, named by its id. Thread-safe.
 public struct FreshnessStore: Sendable {
     public let directory: String
     private static let largestSizeBytes = 4096
@@ -60,17 +59,33 @@ public struct FreshnessStore: Sendable {
         }
     }
 
-    /// Replaces the state atomically: a reader, also after this process is killed, finds the old or the new one. Only when
-    /// `durably` is it also forced to stable storage; otherwise a power cut may bring an older state back, which is never a
-    /// reason to refuse a volume.
-    public func store(_ state: FreshnessState, volumeID: [UInt8], durably: Bool = false) throws(Failure) {
+    /// Changes the state to what `change` makes of it, nil for no change; of several processes one after the other.
+    public func update(
+        volumeID: [UInt8], _ change: (FreshnessState?) throws(Failure) -> FreshnessState?
+    ) throws(Failure) {
+        makeDirectories()
+        let lock: OwnedDescriptor
+        do throws(Errno) {
+            lock = try OwnedDescriptor.open(directory, O_RDONLY | O_DIRECTORY)
+            _ = try retrying { flock(lock.rawValue, LOCK_EX) }
+        } catch {
+            throw Failure(systemCall: "locking the directory of state files", object: directory, error)
+        }
+        if let changed = try change(try load(volumeID: volumeID)) { try store(changed, volumeID: volumeID) }
+        withExtendedLifetime(lock) {}
+    }
+
+    /// Replaces the state atomically: a reader, also after a power cut, finds the old one or the new one, whole. A power cut may
+    /// bring the old one back, which is never a reason to refuse a volume.
+    public func store(_ state: FreshnessState, volumeID: [UInt8]) throws(Failure) {
         let path = path(volumeID)
         let temporary = "\(path).\(getpid()).\(String(RandomSource.system.next(), radix: 36))"
         makeDirectories()
         do throws(Errno) {
             let file = try OwnedDescriptor.open(temporary, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600)
             try state.encoded(volumeID: volumeID).withBytes { (bytes) throws(Errno) in try file.write(bytes, at: 0) }
-            if durably { try file.syncData() }
+            // Before the rename, or a power cut may leave an empty file under the name.
+            try file.syncData()
             if rename(temporary, path) != 0 { throw Errno.current }
         } catch {
             unlink(temporary)

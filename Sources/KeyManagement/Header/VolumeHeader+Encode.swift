@@ -1,5 +1,5 @@
 import Records
-import Sealing
+public import Sealing
 import Syscalls
 
 extension VolumeHeader {
@@ -25,8 +25,8 @@ extension VolumeHeader {
         encoded = Array(writer.readable)
     }
 
-    /// Whether the MAC fits.
-    func isAuthentic(_ keys: KeyHierarchy) -> Bool {
+    /// Whether whoever wrote the header holds these keys: the MAC fits.
+    public func isAuthentic(_ keys: KeyHierarchy) -> Bool {
         let end = encoded.count - Self.authenticationSizeBytes - Self.checksumSizeBytes
         guard end > 0 else { return false }
         return encoded.withBytes { bytes in

@@ -42,6 +42,10 @@ extension VolumeHeader {
             keys, password: to, cost: cost, label: old.label, binding: binding(ofSlot: slots[index].id), random: random)
         slot.extras = old.extras
         header.slots[index].content = .password(slot)
+        guard header.costIsBearable else {
+            throw Failure(
+                .usage, "with \(cost.passes) passes over \(cost.memoryKibibytes >> 10) MiB the slots cost more together than is allowed")
+        }
         header.revision += 1
         header.seal(keys)
         return header

@@ -79,7 +79,7 @@ extension VolumeHeader {
             guard let slot = KeySlot.read(&reader), slots.allSatisfy({ $0.id != slot.id }) else { return false }
             slots.append(slot)
         }
-        guard let extras = Self.readExtras(&reader) else { return false }
+        guard costIsBearable, let extras = Self.readExtras(&reader) else { return false }
         self.extras = extras
         return epochs.count { $0.isCurrent } == 1
     }
@@ -141,6 +141,8 @@ extension PasswordSlot {
 
     /// A label is shown before anything of the header is authentic: it may not hold what a terminal obeys.
     private static func isPrintable(_ label: String) -> Bool {
-        label.unicodeScalars.allSatisfy { $0.properties.generalCategory != .control && $0.properties.generalCategory != .format }
+        label.unicodeScalars.allSatisfy {
+            ![.control, .format, .lineSeparator, .paragraphSeparator].contains($0.properties.generalCategory)
+        }
     }
 }

@@ -67,6 +67,9 @@ public struct VolumeHeader: Sendable {
     /// SHA-256 of the whole file: commits carry it, so that an older header is noticed.
     public var digest: Digest32 { DigestHasher.digest(of: encoded) }
 
+    /// Whether trying a password on every slot costs no more than is allowed.
+    var costIsBearable: Bool { slots.reduce(0) { $0 + ($1.cost?.work ?? 0) } <= KeyDerivationCost.largestSum }
+
     /// True when the volume uses something that this version can read past but not write.
     public var mustBeReadOnly: Bool { features.readOnlyCompatible & ~Self.known.readOnlyCompatible != 0 }
 

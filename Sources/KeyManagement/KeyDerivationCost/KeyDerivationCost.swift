@@ -12,6 +12,13 @@ public struct KeyDerivationCost: Hashable, Sendable {
     public static let minimum = KeyDerivationCost(passes: 1, memoryKibibytes: 8 << 10)
     /// More than this no header may ask of the machine that opens it.
     public static let maximum = KeyDerivationCost(passes: 16, memoryKibibytes: 4 << 20)
+    /// All password slots of a header together: KiB times passes, as much as one slot of the highest cost. An opening may try each of
+    /// them, and nothing of the header is authentic before.
+    public static let largestSum = UInt64(maximum.passes) * UInt64(maximum.memoryKibibytes)
+
+    /// KiB times passes: what a derivation costs in time.
+    public var work: UInt64 { UInt64(passes) * UInt64(memoryKibibytes) }
+
     /// For tests and test vectors: a guess costs milliseconds. `efs` never makes a slot with it.
     public static let minimumForTests = minimum
 

@@ -21,11 +21,14 @@ extension Password {
         return SecretBytes(copying: UnsafeRawBufferPointer(bytes))
     }
 
-    /// The first line of a file.
-    public static func fromFile(_ path: String) throws(Failure) -> SecretBytes {
+    /// The first line of a file. `warn` is told in one line if others than its owner have rights to it.
+    public static func fromFile(_ path: String, warn: (String) -> Void = { _ in }) throws(Failure) -> SecretBytes {
         let file: OwnedDescriptor
         do { file = try OwnedDescriptor.open(path, O_RDONLY | O_NOCTTY) } catch {
             throw Failure(systemCall: "opening the password file", object: path, error)
+        }
+        if let status = try? file.status(), status.st_mode & S_IFMT == S_IFREG, status.st_mode & 0o077 != 0 {
+            warn("others than its owner may open the password file \(path); 'chmod 600' keeps them out")
         }
         return try readLine(from: file.rawValue, object: path)
     }

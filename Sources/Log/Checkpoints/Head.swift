@@ -39,7 +39,7 @@ struct HeadFile {
         return heads.sorted { $0.sequence > $1.sequence }
     }
 
-    /// Writes the slot that is this sequence's turn and makes it durable.
+    /// Writes the slot that is this sequence's turn; it is durable once the file is synced.
     static func write(
         _ head: Head, to file: any WritableBlob, writer: UInt64, keys: KeyHierarchy, salt: BlobID
     ) throws(Failure) {
@@ -48,7 +48,6 @@ struct HeadFile {
         var padded = sealed
         padded.append(contentsOf: repeatElement(0, count: slotSizeBytes - sealed.count))
         try padded.withBytes { (bytes) throws(Failure) in try file.write(bytes, at: UInt64(slot * slotSizeBytes)) }
-        try file.sync()
     }
 
     static func seal(_ head: Head, slot: Int, writer: UInt64, keys: KeyHierarchy, salt: BlobID) -> [UInt8] {
@@ -99,7 +98,7 @@ struct HeadFile {
         var reader = ByteReader(plain)
         guard reader.readUInt32() == 1, let sequence = reader.readUInt64(), let checkpoint = LogPosition(decoding: &reader),
             let generation = reader.readUInt64(), let digest = reader.readDigest(), let revision = reader.readUInt64(),
-            let clean = reader.readUInt8()
+            let clean = reader.readUInt8(), sequence < CommitMark.generationLimit, generation < CommitMark.generationLimit
         else { return nil }
         return Head(
             sequence: sequence, checkpoint: checkpoint, mark: CommitMark(generation: generation, digest: digest),

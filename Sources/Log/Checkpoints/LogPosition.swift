@@ -15,6 +15,9 @@ public struct LogPosition: Equatable, Sendable {
         self.frame = frame
     }
 
+    /// More frames than a segment has room for.
+    private static let frameLimit: UInt32 = 1 << 31
+
     func encode(into writer: inout ByteWriter) {
         writer.append(segment)
         writer.append(blob.high)
@@ -25,7 +28,8 @@ public struct LogPosition: Equatable, Sendable {
 
     init?(decoding reader: inout ByteReader) {
         guard let segment = reader.readUInt64(), let high = reader.readUInt64(), let low = reader.readUInt64(),
-            let offset = reader.readUInt64(), let frame = reader.readUInt32()
+            let offset = reader.readUInt64(), let frame = reader.readUInt32(), segment < SegmentFacts.numberLimit,
+            offset < SegmentFacts.sizeLimitBytes, frame < Self.frameLimit
         else { return nil }
         self.init(segment: segment, blob: BlobID(high: high, low: low), offset: offset, frame: frame)
     }

@@ -39,14 +39,21 @@ struct Manifest: Sendable {
         for table in tables { table.encode(into: &writer) }
     }
 
-    /// Nil if the bytes are none, or use a feature that this version does not know.
+    /// Whether the bytes, which are authentic, are of a later version of efs: to be told from damage.
+    static func isOfNewerFormat(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        var reader = ByteReader(bytes)
+        guard let version = reader.readUInt32() else { return false }
+        if version != 1 { return version > 1 }
+        guard reader.readUInt64() != nil, let readOnly = reader.readUInt64(), let incompatible = reader.readUInt64() else { return false }
+        return (readOnly | incompatible) & ~knownFeatures != 0
+    }
+
+    /// Nil if the bytes are none, or of a newer format.
     init?(decoding bytes: UnsafeRawBufferPointer) {
         var reader = ByteReader(bytes)
-        guard reader.readUInt32() == 1, reader.readUInt64() != nil, let readOnly = reader.readUInt64(),
-            let incompatible = reader.readUInt64(),
-            (readOnly | incompatible) & ~Self.knownFeatures == 0,
+        guard !Self.isOfNewerFormat(bytes), reader.readUInt32() == 1, reader.readBytes(3 * 8) != nil,
             let from = LogPosition(decoding: &reader), let generation = reader.readUInt64(), let digest = reader.readDigest(),
-            let nextSegment = reader.readUInt64(),
+            generation < CommitMark.generationLimit, let nextSegment = reader.readUInt64(), nextSegment <= SegmentFacts.numberLimit,
             let history = Self.list(&reader, { CommitMark(decoding: &$0) }),
             let segments = Self.list(&reader, { SegmentFacts(decoding: &$0) }),
             let tables = Self.list(&reader, { TableInfo(from: &$0) })
@@ -84,6 +91,9 @@ struct Manifest: Sendable {
 }
 
 extension CommitMark {
+    /// More commits than there can be: a generation below it has a next one.
+    static let generationLimit: UInt64 = 1 << 62
+
     init?(decoding reader: inout ByteReader) {
         guard let generation = reader.readUInt64(), let digest = reader.readDigest() else { return nil }
         self.init(generation: generation, digest: digest)

@@ -18,7 +18,7 @@ extension VolumeLog {
     func clean() throws(Failure) {
         try dropEmptySegments()
         while try cleanOneOrMore(), isRoomWanted, !cleaner.isDismissed {
-            try dropEmptySegments()
+            try dropEmptySegments(atOnce: true)
             roomMayBeBack()
         }
     }
@@ -38,8 +38,13 @@ extension VolumeLog {
         while emptied < 16, !cleaner.isDismissed, let victim = victim(), victim.liveBytes < room {
             room -= victim.liveBytes
             do throws(Failure) { movedBytes += try clean(victim, relocate) } catch {
+                if tail.failure != nil || cleaner.isDismissed { throw error }
+                guard error.kind == .noSpace else {
+                    leave(victim, because: error)
+                    continue
+                }
                 // What was emptied before gives the room to go on.
-                guard error.kind == .noSpace, emptied > 0 else { throw error }
+                if emptied == 0 { throw error }
                 break
             }
             emptied += 1
@@ -60,15 +65,28 @@ extension VolumeLog {
     /// The segment whose cleaning gives most room for the least copying; nil if none is worth it.
     private func victim(olderThan limit: UInt64) -> SegmentFacts? {
         changes.withLock {
-            let total = segments.values.reduce(Int64(0)) { $0 + Int64($1.facts.sizeBytes) }
+            let garbage = segments.totals.garbageBytes
+            let isShort = isFull || isShortOfRoom
             // Little garbage in all is cheaper kept than moved.
-            guard garbageBytes > max(total / 8, 4 << 20) || isFull || isShortOfRoom else { return nil }
-            return segments.values.filter { state in
+            guard garbage > max(segments.totals.sizeBytes / 8, 4 << 20) || isShort else { return nil }
+            // And where there was none that was worth it, more garbage is what may change that.
+            if !isShort, let before = vainSearches[limit], garbage <= before { return nil }
+            let found = segments.values.filter { state in
                 let facts = state.facts
                 return !state.isActive && !state.isUncleanable && state.unclaimedBytes == 0 && facts.number < limit
                     && facts.liveBytes > 0 && Double(facts.liveBytes) < options.cleaningThreshold * Double(facts.sizeBytes)
             }.map(\.facts).min { $0.utilization < $1.utilization }
+            if vainSearches.count > 4 { vainSearches = [:] }
+            vainSearches[limit] = found == nil ? garbage : nil
+            return found
         }
+    }
+
+    /// Data that cannot be read or moved stays where it is, and must not keep other segments from being cleaned: this one is not tried
+    /// again in this session.
+    private func leave(_ victim: SegmentFacts, because failure: Failure) {
+        changes.withLock { segments.update(victim.number) { $0.isUncleanable = true } }
+        report("cannot clean segment \(victim.blob): \(failure)")
     }
 
     private func clean(_ victim: SegmentFacts, _ relocate: Relocator) throws(Failure) -> Int {
@@ -79,14 +97,14 @@ extension VolumeLog {
         var frame: UInt32 = 0
         var moved = 0
         while offset < victim.sizeBytes, !cleaner.isDismissed {
-            guard let header = try reader.header(at: offset, frame: frame) else {
-                changes.withLock { segments[victim.number]?.isUncleanable = true }
+            // Extents have 32 bits for the place of a frame.
+            guard let header = try reader.header(at: offset, frame: frame), let place = UInt32(exactly: offset) else {
                 throw Failure(
                     .damaged, "a frame at byte \(offset) does not authenticate", object: "\(storage.name): segment \(victim.blob)")
             }
             if header.kind == .chunk {
                 let chunk = ChunkLocation(
-                    segment: victim.number, frameOffset: UInt32(offset), frame: frame, sizeBytes: UInt32(header.payloadSizeBytes),
+                    segment: victim.number, frameOffset: place, frame: frame, sizeBytes: UInt32(header.payloadSizeBytes),
                     blockSizeLog2: header.blockSizeLog2)
                 moved += try relocate(chunk, header.first, header.second)
             }
@@ -96,7 +114,7 @@ extension VolumeLog {
         if cleaner.isDismissed { return moved }
         // Data that could not be found by its header stays where it is, and the segment is not tried again in this session.
         changes.withLock {
-            if let state = segments[victim.number], state.facts.liveBytes > 0 { segments[victim.number]?.isUncleanable = true }
+            segments.update(victim.number) { $0.isUncleanable = $0.facts.liveBytes > 0 }
         }
         return moved
     }
@@ -105,16 +123,19 @@ extension VolumeLog {
     var isMovingThread: Bool { movingThread.load(ordering: .relaxed) == UInt(pthread_self()) }
 
     /// A checkpoint is what lets empty segments and replaced tables go, and another one is what deletes them; while there are some,
-    /// they are made even if the log is short.
-    private func dropEmptySegments() throws(Failure) {
+    /// they are made even if the log is short. Not for a trifle while the storage is merely getting full: each checkpoint flushes tables,
+    /// which are soon merged and replaced, and so there would be no end of them.
+    private func dropEmptySegments(atOnce: Bool = false) throws(Failure) {
+        let isShort = isShortOfRoomNow
+        let isUrgent = isShort || isRoomWanted
+        let empty = changes.withLock { segments.totals.emptyBytes }
+        let isMuch = empty > Int64(options.segmentSizeBytes / 2)
+        var pauseSeconds = 20.0
+        if isUrgent, isMuch { pauseSeconds = 5 }
+        if isShort || atOnce { pauseSeconds = 0 }
+        guard empty > (isShort || atOnce ? 0 : 16 << 20) || isUrgent && isMuch || waitingObsolete > 0 || tree.hasObsolete else { return }
         let now = Clock.seconds()
-        let isUrgent = isRoomWanted
-        let garbage = changes.withLock {
-            let empty = segments.values.filter { !$0.isActive && $0.facts.liveBytes == 0 && $0.unclaimedBytes == 0 }
-            return empty.reduce(UInt64(0)) { $0 + $1.facts.sizeBytes }
-        }
-        guard garbage > (isUrgent ? 0 : 16 << 20) || waitingObsolete > 0 || tree.hasObsolete else { return }
-        guard isUrgent || now - lastDropSeconds > 20 else { return }
+        guard now - lastDropSeconds >= pauseSeconds else { return }
         lastDropSeconds = now
         try checkpoint()
         if isUrgent, waitingObsolete > 0 { try checkpoint() }

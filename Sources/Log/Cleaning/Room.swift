@@ -1,16 +1,26 @@
 import BlobStorage
+import Synchronization
 import Syscalls
+
+/// What the storage said of its room, and what this volume had done by then: it is asked again only when that is more.
+struct RoomLook {
+    var writtenBytes = UInt64.max
+    var deletions = 0
+    var isLow = false
+}
 
 /// Room on a storage that is full, or nearly so.
 extension VolumeLog {
     /// The reserve, or a part of it, is given up: from now on only what makes the volume smaller is taken, until there is room again.
     func releaseReserve(for use: Reserve.Use) -> Bool {
+        // In this order: whoever takes the reserve meanwhile finds that it is not whole, or is overruled.
+        let isReleased = reserve.release(for: use)
         let isNew = changes.withLock {
             defer { isFull = true }
             return !isFull
         }
         if isNew { cleaner.kick() }
-        return reserve.release(for: use)
+        return isReleased
     }
 
     /// A write found no room: what is garbage is to go now.
@@ -25,10 +35,19 @@ extension VolumeLog {
 
     /// Whether to clean without regard to what it costs: a write found no room, or the next ones will.
     var isRoomWanted: Bool {
-        if changes.withLock({ isFull || isShortOfRoom }) { return true }
-        guard let capacity = try? storage.capacity() else { return false }
-        return capacity.availableBytes < min(capacity.totalBytes / 8, 1 << 30)
+        if isShortOfRoomNow { return true }
+        let (written, deletions) = (tail.sessionBytes, changes.withLock { self.deletions })
+        return roomLook.withLock { look in
+            if look.writtenBytes == written, look.deletions == deletions { return look.isLow }
+            guard let capacity = try? storage.capacity() else { return false }
+            look = RoomLook(
+                writtenBytes: written, deletions: deletions, isLow: capacity.availableBytes < min(capacity.totalBytes / 8, 1 << 30))
+            return look.isLow
+        }
     }
+
+    /// Whether a write found no room.
+    var isShortOfRoomNow: Bool { changes.withLock { isFull || isShortOfRoom } }
 
     /// What may be filled with moved data before something is deleted. A part of the free room and of the reserve stays for the
     /// checkpoints that let the emptied segments go.
@@ -39,8 +58,11 @@ extension VolumeLog {
 
     /// Takes the reserve again where there is room for it, and lets writers go on.
     func roomMayBeBack() {
-        guard changes.withLock({ isFull || isShortOfRoom }), reserve.take() else { return }
+        // A reserve that was never taken, or only in part, is tried again now and then.
+        guard isShortOfRoomNow || reserve.isDue(at: Clock.seconds()), reserve.take() else { return }
         changes.withLock {
+            // Somebody may have needed it at once.
+            guard reserve.isHeld else { return }
             isFull = false
             isShortOfRoom = false
             changes.broadcast()
@@ -64,20 +86,19 @@ extension VolumeLog {
         }
     }
 
-    /// Bytes in segments that no extent points to. The caller holds `changes`.
-    var garbageBytes: Int64 {
-        segments.values.reduce(0) { $0 + ($1.isActive ? 0 : Int64($1.facts.sizeBytes) - $1.facts.liveBytes) }
-    }
-
     /// Waits for the cleaner to make room, for a writer that found none. The writer should hold no lock that the cleaner needs; if it does,
     /// both are held up until the time is over, no more.
+    /// Few wait at a time: who waits is a worker that serves everybody, and deleting is what makes room.
     /// - Returns: whether blobs were deleted, so that it makes sense to try again.
     func waitForRoom() -> Bool {
         guard options.hasHousekeeper, !isMovingThread else { return false }
         wantRoom()
         return changes.withLock {
-            let garbage = garbageBytes
-            guard garbage > Int64(options.segmentSizeBytes / 2), garbage / 2 > hopelessGarbageBytes else { return false }
+            let garbage = segments.totals.garbageBytes
+            guard roomWaiters < options.roomWaiters, garbage > Int64(options.segmentSizeBytes / 2), garbage / 2 > hopelessGarbageBytes
+            else { return false }
+            roomWaiters += 1
+            defer { roomWaiters -= 1 }
             let (before, lastRound, end) = (deletions, cleaningRounds + 2, Clock.seconds() + 10)
             // The round that is on now may have looked already.
             while deletions == before, cleaningRounds < lastRound, Clock.seconds() < end { _ = changes.wait(seconds: 1) }

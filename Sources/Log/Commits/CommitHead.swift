@@ -93,3 +93,17 @@ public struct CommitMark: Equatable, Sendable {
 
     public static let none = CommitMark(generation: 0, digest: .zero)
 }
+
+/// What of a log is known to be on stable storage.
+public struct DurableState: Equatable, Sendable {
+    /// The newest commit.
+    public var mark: CommitMark
+    /// The newest checkpoint that a head names, at or before that commit. Between the two there is no other checkpoint: a history that
+    /// has one there is another history.
+    public var checkpoint: CommitMark
+
+    public init(mark: CommitMark, checkpoint: CommitMark) {
+        self.mark = mark
+        self.checkpoint = checkpoint
+    }
+}

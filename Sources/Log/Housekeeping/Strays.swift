@@ -44,17 +44,30 @@ extension VolumeLog {
         if strays.isDone { return }
         precondition(hasSession.load(ordering: .acquiring), "the older of the heads may still name what looks like a stray")
         defer { strays.finish() }
+        let found = try findStrays()
+        if !options.acceptsRollback, let lost = try Self.lostCommits(among: found, beyond: recoveredGeneration, storage, keys) {
+            // Whoever repairs this needs all of it: what stands in the torn tail, and the blobs that nothing leads to.
+            try storage.replaceSmallFile(Self.damageFileName, with: Array("\(lost)\n".utf8))
+            throw lost
+        }
         if let torn = tornTail {
             // What follows the last commit there was never acknowledged.
             do { try storage.truncateBlob(torn.blob, to: torn.offset) } catch  where error.kind == .missing {}
         }
+        for id in found {
+            do { try storage.deleteBlob(id) } catch  where error.kind == .missing { continue }
+        }
+        if options.acceptsRollback {
+            do { try storage.deleteSmallFile(Self.damageFileName) } catch  where error.kind == .missing {}
+        }
+    }
+
+    private func findStrays() throws(Failure) -> [BlobID] {
         var found: [BlobID] = []
         try storage.listBlobs { (id) throws(Failure) in
             if cleaner.isDismissed { throw Failure(.interrupted, "the volume is being closed") }
             if strays.isStray(id) { found.append(id) }
         }
-        for id in found {
-            do { try storage.deleteBlob(id) } catch  where error.kind == .missing { continue }
-        }
+        return found
     }
 }

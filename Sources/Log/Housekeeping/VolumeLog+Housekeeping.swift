@@ -17,7 +17,24 @@ extension VolumeLog {
         if wish.wantsZeros { attempt { () throws(Failure) in try tail.zeroFillAhead(Self.zerosAheadBytes) } }
         attempt { () throws(Failure) in try commitIfDue() }
         attempt { () throws(Failure) in try checkpointIfDue() }
+        tellIfDue()
         return tail.failure == nil
+    }
+
+    /// Tells of what is on stable storage by now. Not before a head names a checkpoint of this session: until then a crash goes back
+    /// to what was there before.
+    private func tellIfDue() {
+        let now = Clock.seconds()
+        let news: DurableState? = commitLock.withLock {
+            guard hasSession.load(ordering: .relaxed), durableMark != toldMark else { return nil }
+            let isDue = now - lastTellingSeconds >= options.tellIntervalSeconds || now - lastCommitSeconds >= options.tellPauseSeconds
+            // After a failure there is no other round.
+            guard isDue || tail.failure != nil else { return nil }
+            toldMark = durableMark
+            lastTellingSeconds = now
+            return durableState
+        }
+        if let news { options.didBecomeDurable(news) }
     }
 
     /// Whether to go on: not once the storage failed. Each step by itself, so that one that finds no room does not keep another
@@ -26,7 +43,7 @@ extension VolumeLog {
         guard hasSession.load(ordering: .acquiring) else { return true }
         attempt { () throws(Failure) in try clearStrays() }
         // A step at a time, so that room that is wanted need not wait for all of it.
-        attempt { () throws(Failure) in for _ in 0..<4 { if try !tree.compactIfNeeded() { break } } }
+        attempt { () throws(Failure) in try compactSteps() }
         attempt { () throws(Failure) in try cleaning.withLock { () throws(Failure) in try clean() } }
         roomMayBeBack()
         endCleaningRound()
@@ -38,16 +55,25 @@ extension VolumeLog {
         guard hasSession.load(ordering: .acquiring) else { return }
         try clearStrays()
         try checkpointIfDue()
-        for _ in 0..<4 { if try !tree.compactIfNeeded() { break } }
+        try compactSteps()
         try cleaning.withLock { () throws(Failure) in try clean() }
         roomMayBeBack()
+    }
+
+    private func compactSteps() throws(Failure) {
+        // What has to be; and what only gives space back while nothing else is to do.
+        for _ in 0..<4 { if try !tree.compactIfNeeded(thorough: isIdle) { return } }
+    }
+
+    /// Nothing has changed for a while, and nobody has asked for a commit.
+    private var isIdle: Bool {
+        !hasChanges && commitLock.withLock { Clock.seconds() - lastCommitSeconds >= options.idleSeconds }
     }
 
     private func commitIfDue() throws(Failure) {
         try commitLock.withLock { () throws(Failure) in
             let isMuch = tail.pendingBytes > Self.backgroundSyncBytes
             guard isMuch || Clock.seconds() - lastCommitSeconds >= options.commitIntervalSeconds else { return }
-            recentCommits = 0
             if isMuch || hasChanges { try commit(always: isMuch && hasSession.load(ordering: .relaxed)) }
         }
     }
@@ -62,16 +88,8 @@ extension VolumeLog {
         do { try work() } catch { report("background work failed: \(error)", like: "\(error.kind)") }
     }
 
-    /// Tells of a failure; of one like the last one at most once a minute.
-    func report(_ text: String, like kind: String? = nil) {
-        let now = Clock.seconds()
-        let isNew = lastReport.withLock { last in
-            if last.text == kind ?? text, now - last.seconds < 60 { return false }
-            last = (kind ?? text, now)
-            return true
-        }
-        if isNew { options.report(text) }
-    }
+    /// Tells of a failure; of one of a kind at most once a minute.
+    func report(_ text: String, like kind: String? = nil) { reports.report(text, like: kind) }
 
     // MARK: Ending
 

@@ -2,6 +2,7 @@ import BlobStorage
 import Records
 import Sealing
 import Syscalls
+import Tables
 
 /// Reads the log frame by frame from a checkpoint on, and ends at the last commit whose frames all verify. What comes after it was never
 /// acknowledged, or the storage lost it, which the freshness state tells.
@@ -24,11 +25,15 @@ struct LogReplay {
     private(set) var marks: [CommitMark] = []
     private(set) var segments: [Segment] = []
     private(set) var hasChanges = false
+    /// What stands where reading ended.
+    private(set) var rest = LogRest.nothing
     /// `segments.count` when the last commit that counts was read.
     private var countedSegments = 0
     private var frames: [Digest32] = []
     private var parts: [UInt8] = []
     private var partCount: UInt32 = 0
+    /// Whose log this is. A session's log begins with a checkpoint that is replayed from its own start, so there is one session in all of it.
+    private var writer: (session: BlobID, headerDigest: Digest32)?
     /// A frame did not verify. Nothing counts any more; what follows is only looked at for a commit that proves the frame to be damaged
     /// rather than never written.
     private var isBroken = false
@@ -36,7 +41,7 @@ struct LogReplay {
     private(set) var isDamaged = false
 
     /// A body larger than this is none that this version writes: memory is bounded before anything is added up.
-    private static let maximumBodyBytes = 512 << 20
+    static let maximumBodyBytes = 512 << 20
 
     init(
         storage: any BlobStorage, keys: KeyHierarchy, from position: LogPosition, mark: CommitMark,
@@ -62,14 +67,17 @@ struct LogReplay {
         if let last = segments.indices.last { segments[last].sizeBytes = end.offset }
     }
 
-    private func open(_ position: LogPosition) throws(Failure) -> SegmentReader? {
+    private mutating func open(_ position: LogPosition) throws(Failure) -> SegmentReader? {
         do {
             let blob = try storage.openBlob(position.blob)
             let cipher = keys.cipher(for: .segment, high: position.blob.high, low: position.blob.low)
             return SegmentReader(blobID: position.blob, blob: blob, cipher: cipher)
         } catch {
             // A next segment that was named but never became durable.
-            if error.kind == .missing, !segments.isEmpty { return nil }
+            if error.kind == .missing, !segments.isEmpty {
+                rest = .missingSegment(position.blob)
+                return nil
+            }
             throw error.kind == .missing
                 ? Failure(.damaged, "the newest segment is missing", object: "\(storage.name): segment \(position.blob)") : error
         }
@@ -89,7 +97,7 @@ struct LogReplay {
                 UnsafeRawBufferPointer(rebasing: frame[FrameHeader.sealedSizeBytes...]), firstBlock: 0,
                 payloadSizeBytes: header.payloadSizeBytes, blockSizeLog2: header.blockSizeLog2,
                 at: reader.place(position.offset, position.frame), with: reader.cipher, into: payload)
-            if !isGenuine { isBroken = true }
+            if !isGenuine { breakOff(reader.blobID, position.offset) }
             position.offset += UInt64(frame.count)
             position.frame += 1
             let digest = FrameSealing.digest(of: header, frame: UnsafeRawBufferPointer(frame))
@@ -103,7 +111,22 @@ struct LogReplay {
             case .next(let next): return next
             }
         }
+        if rest == .nothing, try holdsData(reader, at: position.offset) { rest = .unreadable(reader.blobID, offset: position.offset) }
         return nil
+    }
+
+    private mutating func breakOff(_ blob: BlobID, _ offset: UInt64) {
+        if !isBroken { rest = .unreadable(blob, offset: offset) }
+        isBroken = true
+    }
+
+    /// Whether anything but zeros, which are written ahead, stands where the header of a frame would.
+    private func holdsData(_ reader: SegmentReader, at offset: UInt64) throws(Failure) -> Bool {
+        var bytes = [UInt8](repeating: 0, count: FrameHeader.sealedSizeBytes)
+        return try bytes.withMutableBytes { (bytes) throws(Failure) in
+            // A header that is cut off was never more.
+            try reader.blob.read(at: offset, into: bytes) == bytes.count && bytes.contains { $0 != 0 }
+        }
     }
 
     private enum Step {
@@ -141,7 +164,7 @@ struct LogReplay {
             partCount += 1
         case .commit:
             if !take(commit: payload, after: position) {
-                isBroken = true
+                breakOff(segments[segments.count - 1].blob, position.offset - UInt64(header.frameSizeBytes))
                 return look(header, payload)
             }
         }
@@ -155,18 +178,20 @@ struct LogReplay {
         var hasher = DigestHasher()
         for digest in frames { hasher.update(digest) }
         guard head.generation == mark.generation + 1, head.parent == mark.digest, head.partCount == partCount,
-            head.framesDigest == hasher.finish()
+            head.framesDigest == hasher.finish(), head.session == writer?.session ?? head.session,
+            head.headerDigest == writer?.headerDigest ?? head.headerDigest
         else { return false }
         parts.append(contentsOf: rest)
         var isWhole = true
         let digest = parts.withUnsafeBytes { body -> Digest32 in
             // Twice, so that nothing of a body that is cut off is applied.
-            if head.content == .changes { isWhole = BatchDecoder.decode(body) { _ in } }
+            if head.content == .changes { isWhole = Self.isSound(body) }
             if isWhole, head.content == .changes { isWhole = BatchDecoder.decode(body, apply) }
             return head.digest(body: body)
         }
         guard isWhole else { return false }
         if head.content == .changes, !parts.isEmpty { hasChanges = true }
+        writer = (head.session, head.headerDigest)
         mark = CommitMark(generation: head.generation, digest: digest)
         marks.append(mark)
         end = position
@@ -176,5 +201,18 @@ struct LogReplay {
         parts.removeAll(keepingCapacity: true)
         partCount = 0
         return true
+    }
+
+    /// Whether a body decodes, and holds nothing that a memory table would not take.
+    private static func isSound(_ body: UnsafeRawBufferPointer) -> Bool {
+        var isSound = true
+        let isWhole = BatchDecoder.decode(body) { operation in
+            switch operation {
+            case .put(_, let value): if value.count > TableLimit.valueSizeBytes { isSound = false }
+            case .delete: break
+            case .liveBytes(_, let delta): if !SegmentFacts.isInBounds(liveBytes: delta) { isSound = false }
+            }
+        }
+        return isWhole && isSound
     }
 }

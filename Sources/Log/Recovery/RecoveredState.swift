@@ -1,4 +1,4 @@
-import BlobStorage
+public import BlobStorage
 import Sealing
 import Tables
 
@@ -15,6 +15,8 @@ struct RecoveredState {
     var nextSegment: UInt64
     /// Marks of the commits that were replayed, oldest first.
     var replayed: [CommitMark] = []
+    /// What follows the last commit that counts.
+    var rest = LogRest.nothing
     /// Whether changes were replayed that are in no table yet.
     var hasReplayedChanges = false
     /// Segments with commits after the head was written, which a dead writer may not have synced.
@@ -23,4 +25,14 @@ struct RecoveredState {
     var tornTail: LogPosition?
     /// Whether the last session ended in order.
     var isClean = true
+}
+
+/// What stands behind the last commit that counts. After a crash it may be anything that was never acknowledged; only who remembers a
+/// later commit knows better.
+public enum LogRest: Equatable, Sendable {
+    case nothing
+    /// Bytes that do not authenticate, or that do not follow from what came before.
+    case unreadable(BlobID, offset: UInt64)
+    /// The segment that goes on is not there.
+    case missingSegment(BlobID)
 }

@@ -18,7 +18,7 @@ extension LogTail {
         if try isAllocated(segment, through: (needed + step - 1) / step * step) { return }
         if isUrgent {
             if try isAllocated(segment, through: needed) { return }
-            _ = actions.releaseReserve()
+            _ = actions.releaseReserve(.committing)
         }
         try segment.blob.allocate(segment.allocatedEnd..<needed)
         segment.allocatedEnd = needed
@@ -47,13 +47,13 @@ extension LogTail {
         digests.append(opening)
         segment = next
         unsynced.append(next)
-        actions.didClose(old, next)
+        actions.didClose(old)
     }
 
     /// A new segment with its opening frame, and that frame's digest. Nothing names it yet: when it fails, the segment is no more.
     func makeOpened(isUrgent: Bool) throws(Failure) -> (ActiveSegment, Digest32) {
         do { return try makeOpened() } catch {
-            guard error.kind == .noSpace, isUrgent, actions.releaseReserve() else { throw error }
+            guard error.kind == .noSpace, isUrgent, actions.releaseReserve(.committing) else { throw error }
             return try makeOpened()
         }
     }
@@ -81,7 +81,7 @@ extension LogTail {
         return try pool.withBuffer { (buffer) throws(Failure) -> Digest32 in
             let frame = UnsafeMutableRawBufferPointer(rebasing: buffer[0..<size])
             let digest = FrameSealing.seal(header, payload, at: place, with: segment.cipher, into: frame)
-            try write(UnsafeRawBufferPointer(frame), to: segment, at: place.offset)
+            try write(UnsafeRawBufferPointer(frame), to: segment, at: place.offset, kind.use)
             unsyncedBytes += UInt64(size)
             return digest
         }

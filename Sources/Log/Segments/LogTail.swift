@@ -1,6 +1,7 @@
 import BlobStorage
 import Records
 import Sealing
+import Synchronization
 import Syscalls
 
 /// The writing end of the log: gives out places in the active segment, goes on to a new segment when one is full, and keeps
@@ -26,9 +27,11 @@ final class LogTail: @unchecked Sendable {
         /// Forgets a segment in which nothing was ever written that counts, and deletes its blob.
         var discardSegment: (ActiveSegment) -> Void
         var openingFacts: (_ number: UInt64) -> SegmentOpening
-        var didClose: (_ closed: ActiveSegment, _ next: ActiveSegment) -> Void
-        /// Gives back the room kept for a full disk; false if there was none.
-        var releaseReserve: () -> Bool
+        var didClose: (_ closed: ActiveSegment) -> Void
+        /// Gives back what that use may have of the room kept for a full disk; false if there was none.
+        var releaseReserve: (Reserve.Use) -> Bool
+        /// How often room was given back so far.
+        var releaseCount: () -> Int
     }
 
     /// Where a frame goes.
@@ -60,7 +63,7 @@ final class LogTail: @unchecked Sendable {
     var unsynced: [ActiveSegment] = []
     var unsyncedBytes: UInt64 = 0
     private var writtenBytes: UInt64 = 0
-    var poison: Failure?
+    var poison: Failure? { didSet { hasFailed.store(poison != nil, ordering: .releasing) } }
     var lastCommitEnd: LogPosition?
     var isZeroFilling = false
 
@@ -71,8 +74,11 @@ final class LogTail: @unchecked Sendable {
         self.actions = actions
     }
 
+    /// Whether there is `poison`, for who asks without waiting for the monitor, which is held over I/O when a new segment begins.
+    private let hasFailed = Atomic<Bool>(false)
+
     /// The failure that ended all writing, if one did.
-    var failure: Failure? { monitor.withLock { poison } }
+    var failure: Failure? { hasFailed.load(ordering: .acquiring) ? monitor.withLock { poison } : nil }
     /// Bytes written in this session.
     var sessionBytes: UInt64 { monitor.withLock { writtenBytes } }
     var pendingBytes: UInt64 { monitor.withLock { unsyncedBytes } }
@@ -104,9 +110,13 @@ final class LogTail: @unchecked Sendable {
 
     // MARK: Frames
 
-    /// Seals and writes one frame of data; it is durable with the next commit.
-    func write(_ header: FrameHeader, _ payload: UnsafeRawBufferPointer) throws(Failure) -> Reservation {
+    /// Seals and writes one frame of data; it is durable with the next commit. `didReserve` is told of its segment while the frame is in
+    /// flight: no commit is made meanwhile, so no checkpoint can take the segment for one that nothing will point to.
+    func write(
+        _ header: FrameHeader, _ payload: UnsafeRawBufferPointer, didReserve: (_ segment: UInt64) -> Void = { _ in }
+    ) throws(Failure) -> Reservation {
         let place = try monitor.withLock { () throws(Failure) in try reserve(header.frameSizeBytes) }
+        didReserve(place.segment.number)
         try seal(header, payload, at: place)
         return place
     }
@@ -117,7 +127,7 @@ final class LogTail: @unchecked Sendable {
             let digest = try pool.withBuffer { (buffer) throws(Failure) -> Digest32 in
                 let frame = UnsafeMutableRawBufferPointer(rebasing: buffer[0..<header.frameSizeBytes])
                 let digest = FrameSealing.seal(header, payload, at: place.place, with: place.segment.cipher, into: frame)
-                try write(UnsafeRawBufferPointer(frame), to: place.segment, at: place.offset)
+                try write(UnsafeRawBufferPointer(frame), to: place.segment, at: place.offset, header.kind.use)
                 return digest
             }
             monitor.withLock {
@@ -137,9 +147,11 @@ final class LogTail: @unchecked Sendable {
     /// Writes a sealed frame. There may be no room for it although room was allocated: a quota on a storage that never overwrites in place
     /// counts it again. The same bytes are written once more then, with the room that was kept for that: no page was lost, as when a
     /// sync fails.
-    func write(_ frame: UnsafeRawBufferPointer, to segment: ActiveSegment, at offset: UInt64) throws(Failure) {
+    func write(_ frame: UnsafeRawBufferPointer, to segment: ActiveSegment, at offset: UInt64, _ use: Reserve.Use) throws(Failure) {
+        let before = actions.releaseCount()
         do { try segment.blob.write(frame, at: offset) } catch {
-            guard error.kind == .noSpace, actions.releaseReserve() else { throw error }
+            // What another frame that found no room had given back meanwhile will do as well.
+            guard error.kind == .noSpace, actions.releaseReserve(use) || actions.releaseCount() != before else { throw error }
             try segment.blob.write(frame, at: offset)
         }
     }
@@ -219,6 +231,16 @@ final class LogTail: @unchecked Sendable {
         } catch {
             poison(error)
             throw error
+        }
+    }
+}
+
+extension FrameKind {
+    /// What a frame of this kind may have of the reserve. Data may never have all of it, or nothing would be left to commit a deletion.
+    var use: Reserve.Use {
+        switch self {
+        case .chunk, .opening: .moving
+        case .commit, .commitPart, .closing: .committing
         }
     }
 }

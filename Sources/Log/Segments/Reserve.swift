@@ -19,11 +19,19 @@ final class Reserve: Sendable {
         var takenBytes: UInt64 = 0
         /// What is left of that.
         var heldBytes: UInt64 = 0
+        /// What is wanted of this storage; nothing is known of that before it was asked.
+        var wantedBytes: UInt64?
+        var lastTrySeconds = 0.0
+
+        var isWhole: Bool { heldBytes > 0 && heldBytes == takenBytes && takenBytes == wantedBytes }
     }
 
     private let storage: any BlobStorage
     private let options: LogOptions
     private let state = Mutex(State())
+    private let isHeldNow = Atomic<Bool>(false)
+    private let releases = Atomic<Int>(0)
+    private static let retrySeconds = 60.0
 
     init(storage: any BlobStorage, options: LogOptions) {
         self.storage = storage
@@ -33,30 +41,58 @@ final class Reserve: Sendable {
     /// What moving may have of it.
     var bytesForMoving: UInt64 { state.withLock { $0.heldBytes - min($0.heldBytes, $0.takenBytes / 2) } }
 
-    /// False if there is no room for it. When a session begins, a smaller one will do: on a storage that is all but full it is the only
-    /// room that the cleaner has.
+    /// Whether nothing of what was taken was given up. Waits for no I/O.
+    var isHeld: Bool { options.reserveBytes == 0 || isHeldNow.load(ordering: .acquiring) }
+
+    /// How often some of it was given up.
+    var releaseCount: Int { releases.load(ordering: .acquiring) }
+
+    /// Whether there should be more of it, and nobody tried for a while.
+    func isDue(at now: Double) -> Bool {
+        options.reserveBytes > 0 && state.withLock { !$0.isWhole && now - $0.lastTrySeconds >= Self.retrySeconds }
+    }
+
+    /// Takes it, or what is missing of it. False if there is no room for that and nothing of it is held. When a session begins, a smaller
+    /// one will do: on a storage that is all but full it is the only room that the cleaner has.
     @discardableResult
     func take(atStart: Bool = false) -> Bool {
         state.withLock { state in
-            if options.reserveBytes == 0 || state.heldBytes > 0 && state.heldBytes == state.takenBytes { return true }
+            if options.reserveBytes == 0 || state.isWhole { return true }
+            state.lastTrySeconds = Clock.seconds()
+            let hasSmaller = state.heldBytes > 0 && state.heldBytes == state.takenBytes
+            guard let size = room(atStart: atStart, &state), size > state.heldBytes else { return hasSmaller }
             do throws(Failure) {
-                let capacity = try storage.capacity()
-                var size = min(options.reserveBytes, capacity.totalBytes / 16)
-                // Taking the last room only to be full again at once helps nobody.
-                if capacity.availableBytes + state.heldBytes <= size * 2 {
-                    guard atStart, capacity.availableBytes > 4 << 20 else { return false }
-                    size = min(size, capacity.availableBytes / 4 * 3)
-                }
                 try storage.openSmallFile(Self.fileName).allocate(0..<size)
-                state = State(takenBytes: size, heldBytes: size)
+                state.takenBytes = size
+                state.heldBytes = size
+                isHeldNow.store(true, ordering: .releasing)
                 return true
             } catch {
-                // A part of it is of no use.
-                try? clear()
-                state.heldBytes = 0
-                return false
+                goBack(&state)
+                return hasSmaller && state.heldBytes == state.takenBytes
             }
         }
+    }
+
+    /// How much to take; nil if there is no room for it.
+    private func room(atStart: Bool, _ state: inout State) -> UInt64? {
+        guard let capacity = try? storage.capacity() else { return nil }
+        let wanted = min(options.reserveBytes, capacity.totalBytes / 16)
+        state.wantedBytes = wanted
+        // Taking the last room only to be full again at once helps nobody.
+        if capacity.availableBytes + state.heldBytes > wanted * 2 { return wanted }
+        return atStart && capacity.availableBytes > 4 << 20 ? min(wanted, capacity.availableBytes / 4 * 3) : nil
+    }
+
+    /// What was taken beyond what is held is of no use.
+    private func goBack(_ state: inout State) {
+        do throws(Failure) {
+            if state.heldBytes > 0 {
+                try storage.openSmallFile(Self.fileName).truncate(to: state.heldBytes)
+            } else {
+                try clear()
+            }
+        } catch { state.heldBytes = 0 }
     }
 
     /// Gives back what an earlier session left behind.
@@ -69,10 +105,15 @@ final class Reserve: Sendable {
         state.withLock { state in
             let kept = use == .moving ? state.takenBytes / 2 : 0
             guard state.heldBytes > kept else { return false }
+            isHeldNow.store(false, ordering: .releasing)
             do throws(Failure) {
                 if kept > 0 { try storage.openSmallFile(Self.fileName).truncate(to: kept) } else { try clear() }
-            } catch { return false }
+            } catch {
+                isHeldNow.store(state.heldBytes == state.takenBytes, ordering: .releasing)
+                return false
+            }
             state.heldBytes = kept
+            releases.add(1, ordering: .releasing)
             return true
         }
     }

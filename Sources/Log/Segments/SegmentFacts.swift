@@ -11,6 +11,11 @@ public struct SegmentFacts: Sendable, Equatable {
     /// Bytes of plain file content in it that extents point to.
     public var liveBytes: Int64
 
+    /// Bounds of what is sealed, so that no sum of it overflows: a stranger's volume may say anything.
+    static let sizeLimitBytes: UInt64 = 1 << 33
+    static let numberLimit: UInt64 = 1 << 62
+    static let liveLimitBytes: Int64 = 1 << 50
+
     func encode(into writer: inout ByteWriter) {
         writer.appendVarint(number)
         writer.append(blob.high)
@@ -28,8 +33,11 @@ public struct SegmentFacts: Sendable, Equatable {
 
     init?(decoding reader: inout ByteReader) {
         guard let number = reader.readVarint(), let high = reader.readUInt64(), let low = reader.readUInt64(),
-            let size = reader.readVarint(), let live = reader.readSignedVarint()
+            let size = reader.readVarint(), let live = reader.readSignedVarint(), number < Self.numberLimit,
+            size < Self.sizeLimitBytes, Self.isInBounds(liveBytes: live)
         else { return nil }
         self.init(number: number, blob: BlobID(high: high, low: low), sizeBytes: size, liveBytes: live)
     }
+
+    static func isInBounds(liveBytes: Int64) -> Bool { liveBytes.magnitude < liveLimitBytes }
 }

@@ -25,6 +25,29 @@ struct SegmentOpening: Equatable, Sendable {
         writer.append(previousGeneration)
         writer.append(previousDigest)
     }
+
+    init(
+        number: UInt64, writer: UInt64, session: BlobID, headerDigest: Digest32, previousGeneration: UInt64, previousDigest: Digest32
+    ) {
+        self.number = number
+        self.writer = writer
+        self.session = session
+        self.headerDigest = headerDigest
+        self.previousGeneration = previousGeneration
+        self.previousDigest = previousDigest
+    }
+
+    /// Nil if the bytes are none.
+    init?(decoding bytes: UnsafeRawBufferPointer) {
+        var reader = ByteReader(bytes)
+        guard reader.readUInt32() == 1, let number = reader.readUInt64(), let writer = reader.readUInt64(), let high = reader.readUInt64(),
+            let low = reader.readUInt64(), let headerDigest = reader.readDigest(), let generation = reader.readUInt64(),
+            let digest = reader.readDigest(), reader.isAtEnd, number < SegmentFacts.numberLimit, generation < CommitMark.generationLimit
+        else { return nil }
+        self.init(
+            number: number, writer: writer, session: BlobID(high: high, low: low), headerDigest: headerDigest,
+            previousGeneration: generation, previousDigest: digest)
+    }
 }
 
 /// The payload of a segment's last frame: which segment goes on.
@@ -48,7 +71,8 @@ struct SegmentClosing: Equatable, Sendable {
 
     init?(decoding bytes: UnsafeRawBufferPointer) {
         var reader = ByteReader(bytes)
-        guard reader.readUInt32() == 1, let number = reader.readUInt64(), let high = reader.readUInt64(), let low = reader.readUInt64()
+        guard reader.readUInt32() == 1, let number = reader.readUInt64(), let high = reader.readUInt64(), let low = reader.readUInt64(),
+            number < SegmentFacts.numberLimit
         else { return nil }
         self.init(nextNumber: number, nextBlob: BlobID(high: high, low: low))
     }

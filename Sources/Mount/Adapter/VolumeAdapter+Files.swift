@@ -25,14 +25,22 @@ extension VolumeAdapter {
     package func fallocate(
         _ node: NodeID, handle: UInt64, mode: UInt32, offset: UInt64, length: UInt64, _ context: RequestContext
     ) throws(Errno) {
-        try fileSystem.allocate(InodeID(node), offset: offset, length: length, mode: try AllocationMode(kernel: mode))
+        try fileSystem.allocate(
+            InodeID(node), offset: offset, length: length, mode: try AllocationMode(kernel: mode),
+            isInterrupted: { context.isInterrupted })
         try clearSetIDs(node, context)
     }
 
     package func lseek(
-        _ node: NodeID, handle: UInt64, offset: UInt64, whence: UInt32, _ context: RequestContext
-    ) throws(Errno) -> UInt64 {
-        try fileSystem.seek(InodeID(node), from: offset, to: try SeekTarget(kernel: whence))
+        _ node: NodeID, handle: UInt64, offset: UInt64, whence: UInt32, writtenBack: Range<UInt64>, _ context: RequestContext
+    ) throws(Errno) -> SeekReply {
+        let found = try fileSystem.search(InodeID(node), from: offset, for: try SeekTarget(kernel: whence))
+        // What is no hole here is none at all. Of the rest the kernel may know better: it caches writes, and the file's size.
+        if !fileSystem.options.readOnly, !found.emptyRange.isEmpty, !writtenBack.contains(found.emptyRange) {
+            return .afterWriteback(found.emptyRange)
+        }
+        guard let result = found.offset else { throw .noSuchAddressOrDevice }
+        return .offset(result)
     }
 
     package func copyFileRange(
@@ -41,7 +49,8 @@ extension VolumeAdapter {
     ) throws(Errno) -> UInt64 {
         guard flags == 0 else { throw .invalidArgument }
         let copied = try fileSystem.copyRange(
-            from: InodeID(source), at: offset, to: InodeID(target), at: targetOffset, length: length)
+            from: InodeID(source), at: offset, to: InodeID(target), at: targetOffset, length: length,
+            isInterrupted: { context.isInterrupted })
         try clearSetIDs(target, context)
         return copied
     }

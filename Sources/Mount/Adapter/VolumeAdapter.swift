@@ -16,6 +16,10 @@ package final class VolumeAdapter: FUSEFileSystem {
         package var onlyUser: UInt32?
         /// CREATE opens a file, which the kernel later tells the end of; MKNOD, which it sends otherwise, does not.
         package var answersCreate = false
+        /// The kernel forgets what it has cached of a file at each opening, so that reading it comes here and counts as access.
+        package var asksForReads = false
+        /// The same for directories.
+        package var asksForListings = false
 
         package init() {}
     }
@@ -44,11 +48,14 @@ package final class VolumeAdapter: FUSEFileSystem {
 
     // MARK: Answers
 
-    /// With `onlyUser`, the root directory shows no rights for others: that is where every path begins, and the kernel itself
-    /// then refuses, also for what it has cached.
+    /// With `onlyUser`, the root directory shows as that user's, with no rights for others, whoever owns it in the volume: that is where
+    /// every path begins, and the kernel itself then refuses, also for what it has cached.
     func kernelAttributes(_ attributes: InodeAttributes) -> KernelAttributes {
         var result = KernelAttributes(attributes)
-        if options.onlyUser != nil, attributes.inode == .root { result.mode &= ~0o077 }
+        if let user = options.onlyUser, attributes.inode == .root {
+            result.uid = user
+            result.mode = result.mode & ~0o777 | 0o700
+        }
         return result
     }
 
@@ -56,9 +63,14 @@ package final class VolumeAdapter: FUSEFileSystem {
         Entry(node: NodeID(attributes.inode), attributes: kernelAttributes(attributes))
     }
 
-    /// The second line of defence where only one user may enter; see `kernelAttributes`.
+    /// What the kernel says of its own requests.
+    private static let noUser = UInt32.max
+
+    /// The second line of defence where only one user may enter; see `kernelAttributes`. For what begins with a path; not for what is
+    /// done with an open file, which its owner may hand on, and whose pages the kernel reads and writes when it likes.
     func checkUser(_ context: RequestContext) throws(Errno) {
-        if let user = options.onlyUser, context.uid != user, context.uid != 0 { throw .permissionDenied }
+        guard let user = options.onlyUser, context.uid != user, context.uid != 0, context.uid != Self.noUser else { return }
+        throw .permissionDenied
     }
 
     // MARK: Set-user-ID
@@ -83,6 +95,18 @@ package final class VolumeAdapter: FUSEFileSystem {
 
     // MARK: Opening
 
+    package func open(_ node: NodeID, flags: UInt32, _ context: RequestContext) throws(Errno) -> OpenReply {
+        guard options.asksForReads else { throw .noFunction }
+        try checkUser(context)
+        return OpenReply(flags: .noFlush)
+    }
+
+    package func opendir(_ node: NodeID, flags: UInt32, _ context: RequestContext) throws(Errno) -> OpenReply {
+        guard options.asksForListings else { throw .noFunction }
+        try checkUser(context)
+        return OpenReply()
+    }
+
     package func create(
         _ parent: NodeID, _ name: NameBytes, mode: UInt32, flags: UInt32, _ context: RequestContext
     ) throws(Errno) -> (Entry, OpenReply) {
@@ -99,4 +123,5 @@ package final class VolumeAdapter: FUSEFileSystem {
     }
 
     package func release(_ node: NodeID, handle: UInt64, _ context: RequestContext) throws(Errno) {}
+    package func releasedir(_ node: NodeID, handle: UInt64, _ context: RequestContext) throws(Errno) {}
 }

@@ -1,3 +1,4 @@
+public import FileSystem
 public import Logging
 
 /// How a volume is mounted.
@@ -7,7 +8,8 @@ public struct MountOptions: Sendable {
     public var allowOther = false
     /// Besides the mounting user, root may enter. Others may not.
     public var allowRoot = false
-    public var noAccessTimes = false
+    /// The same as the file system was opened with.
+    public var accessTimes = AccessTimePolicy()
     /// Set-user-ID files and device files of the volume count. Only root can ask for that.
     public var honorsSetUserID = false
     public var honorsDevices = false
@@ -16,8 +18,19 @@ public struct MountOptions: Sendable {
     public var fileSystemName = "efs"
     /// Number of threads that answer the kernel; nil lets the program choose.
     public var threadCount: Int?
+    public var transport = Transport.auto
     /// What the mount itself has to say; failures of the volume are told where the `FileSystem` was opened.
     public var logger = Logger(label: "efs.mount")
+
+    /// By which way the kernel's requests come.
+    public enum Transport: String, Sendable, CaseIterable {
+        /// io_uring where the kernel offers it, else classic.
+        case auto
+        /// read(2) and write(2) on /dev/fuse.
+        case classic
+        /// FUSE over io_uring, or the mount fails.
+        case uring
+    }
 
     public init() {}
 }

@@ -1,6 +1,6 @@
 import FUSE
 public import FileSystem
-import Glibc
+public import Glibc
 import Logging
 public import Syscalls
 import SystemPackage
@@ -14,14 +14,20 @@ public final class MountedVolume: Sendable {
     /// Second half of the type in /proc/mounts, `fuse.efs`.
     public static let subtype = "efs"
 
+    /// Reading this attribute of a mount's root directory gives the id of the process that serves it. Not listed.
+    static let serverAttribute = "system.efs.server"
+
     /// Absolute, without symbolic links.
     public let mountPoint: String
+    /// "major:minor", by which the mount is told from one on top of it.
+    private let deviceNumber: String?
     private let session: Session
     private let fileSystem: FileSystem
     private let logger: Logger
 
     private init(_ mountPoint: String, _ session: Session, _ fileSystem: FileSystem, _ logger: Logger) {
         self.mountPoint = mountPoint
+        deviceNumber = ReadAhead.deviceNumber(ofMount: mountPoint)
         self.session = session
         self.fileSystem = fileSystem
         self.logger = logger
@@ -36,6 +42,8 @@ public final class MountedVolume: Sendable {
         do throws(Failure) {
             var adapterOptions = VolumeAdapter.Options()
             if options.allowRoot, !options.allowOther { adapterOptions.onlyUser = getuid() }
+            adapterOptions.asksForReads = options.accessTimes.rule == .always
+            adapterOptions.asksForListings = adapterOptions.asksForReads && options.accessTimes.includesDirectories
             let adapter = VolumeAdapter(fileSystem, adapterOptions, options.logger)
             let session = try Session(device, adapter, options.sessionConfiguration)
             if geteuid() == 0, !ReadAhead.raise(mountPoint: path) {
@@ -67,6 +75,7 @@ public final class MountedVolume: Sendable {
     /// Ends the mount although it may be in use, as on SIGTERM: what the kernel and the volume hold is made durable, then the
     /// mount is detached and `serve` returns. Programs that still use it get errors from then on.
     public func terminate() {
+        guard isOnTop else { return terminateCovered() }
         do throws(Failure) {
             try unmount()
             return
@@ -78,6 +87,25 @@ public final class MountedVolume: Sendable {
         }
         try? unmount(lazy: true)
         session.stop()
+    }
+
+    private var isOnTop: Bool { deviceNumber == ReadAhead.deviceNumber(ofMount: mountPoint) }
+
+    /// Something else is mounted over it, which is not ours to unmount: by no path the mount can be reached, only through the kernel's
+    /// device.
+    private func terminateCovered() {
+        logger.warning("ending the mount although another one lies on top of it", metadata: ["mount": "\(mountPoint)"])
+        for inode in fileSystem.retainedInodes() { session.writeBack(NodeID(inode)) }
+        do throws(Errno) { try fileSystem.synchronizeAll() } catch {
+            logger.error("making all durable before the end failed: \(error)")
+        }
+        session.stop()
+    }
+
+    /// The process that serves the mount, as it names itself: in its own namespace of process ids. Nil if it does not answer, or not to
+    /// this user.
+    public static func server(of mountPoint: String) -> pid_t? {
+        extendedAttribute(serverAttribute, of: mountPoint, limitBytes: 20).flatMap { pid_t(String(decoding: $0, as: UTF8.self)) }
     }
 
     /// Makes everything that was written to the mount durable. sync(1) and syncfs(2) alone cannot: the kernel tells a FUSE
@@ -107,7 +135,9 @@ extension MountOptions {
         fuse.noSetUserID = !honorsSetUserID
         fuse.noDevices = !honorsDevices
         fuse.noExecution = !honorsExecutables
-        fuse.noAccessTimes = noAccessTimes
+        fuse.noAccessTimes = accessTimes.rule == .never
+        fuse.strictAccessTimes = accessTimes.rule == .always
+        fuse.noDirectoryAccessTimes = !accessTimes.includesDirectories
         return fuse
     }
 
@@ -116,6 +146,12 @@ extension MountOptions {
         // The file system keeps ACLs in step with modes and inherits default ACLs, for which it needs the umask itself.
         session.flags.formUnion([.posixACL, .dontMask])
         if let threadCount { session.classic.threads = max(1, threadCount) }
+        session.transport =
+            switch transport {
+            case .auto: .auto
+            case .classic: .classic
+            case .uring: .uring
+            }
         return session
     }
 }

@@ -108,16 +108,7 @@ struct RecordBlockBuilder: ~Copyable {
     }
 
     @inline(__always)
-    private mutating func varint(_ value: UInt64) {
-        var rest = value
-        while rest >= 0x80 {
-            base.storeBytes(of: UInt8(truncatingIfNeeded: rest) | 0x80, toByteOffset: count, as: UInt8.self)
-            count += 1
-            rest >>= 7
-        }
-        base.storeBytes(of: UInt8(rest), toByteOffset: count, as: UInt8.self)
-        count += 1
-    }
+    private mutating func varint(_ value: UInt64) { count += Varint.store(value, at: base + count) }
 
     private mutating func uint32(_ value: UInt32) {
         base.storeBytes(of: value.littleEndian, toByteOffset: count, as: UInt32.self)

@@ -17,6 +17,10 @@ public struct TableInfo: Equatable, Sendable {
     public var largest: OwnedRecordKey
 
     public static let maximumLevel = 15
+    /// Bounds of what a manifest says, so that no sum over all of its tables overflows.
+    static let sizeLimitBytes: UInt64 = 1 << 40
+    static let recordLimit: UInt64 = 1 << 36
+    static let sequenceLimit: UInt64 = 1 << 62
 
     public init(
         id: BlobID, sizeBytes: UInt64, recordCount: UInt64, deletionCount: UInt64, level: Int, sequence: UInt64,
@@ -50,9 +54,11 @@ extension TableInfo {
     /// Nil, if the bytes are not a whole, sensible description of a table.
     public init?(from reader: inout ByteReader) {
         guard let high = reader.readUInt64(), let low = reader.readUInt64(), let level = reader.readUInt8(),
-            level <= Self.maximumLevel, let size = reader.readVarint(), size < 1 << 48, let records = reader.readVarint(),
-            records > 0, let deletions = reader.readVarint(), deletions <= records, let sequence = reader.readVarint(),
-            let smallest = OwnedRecordKey(from: &reader), let largest = OwnedRecordKey(from: &reader), smallest <= largest
+            level <= Self.maximumLevel, let size = reader.readVarint(), size < Self.sizeLimitBytes, let records = reader.readVarint(),
+            records > 0, records < Self.recordLimit, let deletions = reader.readVarint(), deletions <= records,
+            let sequence = reader.readVarint(),
+            sequence < Self.sequenceLimit, let smallest = OwnedRecordKey(from: &reader), let largest = OwnedRecordKey(from: &reader),
+            smallest <= largest
         else { return nil }
         self.init(
             id: BlobID(high: high, low: low), sizeBytes: size, recordCount: records, deletionCount: deletions, level: Int(level),

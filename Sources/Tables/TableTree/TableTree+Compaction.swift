@@ -26,23 +26,10 @@ extension TableTree {
         }
     }
 
-    /// Merges each region into one level, without a deletion left in it.
-    public func compactFully() throws(Failure) {
-        try compacting.withLock { (_) throws(Failure) -> Void in
-            for region in 0..<KeyRegion.count {
-                let version = currentVersion()
-                let inputs = version.runs.compactMap { $0.part(of: region) }
-                guard inputs.count > 1 || inputs.contains(where: { $0.tables.contains { $0.info.deletionCount > 0 } }) else { continue }
-                let level = max(inputs.map(\.level).max() ?? 1, 1)
-                _ = try perform(Compaction(inputs: inputs, outputLevel: level, isMove: false), version)
-            }
-        }
-    }
-
     /// Makes a compaction that is under way, and every later one, return false soon and change nothing: before closing.
     public func stopCompacting() { mustStop.store(true, ordering: .relaxed) }
 
-    private func perform(_ compaction: Compaction, _ version: Version) throws(Failure) -> Bool {
+    func perform(_ compaction: Compaction, _ version: Version) throws(Failure) -> Bool {
         let removed = compaction.inputs.flatMap(\.tables)
         if compaction.isMove {
             move(removed, to: compaction.outputLevel)

@@ -50,7 +50,6 @@ extension TableTree {
         let added = infos.map(environment.makeTable)
         edit { editing, old in
             editing.obsolete += removed
-            if let frozen { editing.flushedSequence = max(editing.flushedSequence, frozen.sequence) }
             let new = old.replacing(removed, with: added, level: level, sequence: sequence)
             return Version(active: new.active, frozen: old.frozen.filter { $0 !== frozen }, runs: new.runs)
         }

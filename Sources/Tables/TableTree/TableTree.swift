@@ -18,8 +18,6 @@ public final class TableTree: Sendable {
         /// In no version any more, but perhaps still read by somebody with an older one.
         var obsolete: [Table] = []
         var nextSequence: UInt64 = 1
-        /// The newest freeze whose records are all in tables.
-        var flushedSequence: UInt64 = 0
     }
 
     let environment: TableEnvironment
@@ -197,26 +195,11 @@ public final class TableTree: Sendable {
 
     // MARK: What there is
 
-    /// The present content of a manifest. Covers all freezes up to `flushedSequence` and, if a later one was flushed
-    /// meanwhile, that too: ask for both at once with `manifest`.
+    /// The present content of a manifest. Covers all that was frozen and flushed by now.
     public var tables: [TableInfo] { currentVersion().tables }
-
-    /// The tables, and the number of the newest freeze that is in them.
-    public var manifest: (tables: [TableInfo], flushedSequence: UInt64) {
-        let (version, sequence) = editing.withLock { (currentVersion(), $0.flushedSequence) }
-        return (version.tables, sequence)
-    }
 
     /// Memory of the active table, in bytes: when it is large, freeze.
     public var activeSizeBytes: Int { currentVersion().active.sizeBytes }
-
-    /// What waits for the background: frozen memory tables and their bytes, and runs of level 0.
-    public var backlog: (frozenCount: Int, frozenBytes: Int, levelZeroRuns: Int) {
-        let version = currentVersion()
-        return (
-            version.frozen.count, version.frozen.reduce(0) { $0 + $1.memory.sizeBytes }, version.runs.count { $0.level == 0 }
-        )
-    }
 
     /// Open files of tables.
     public var openTableCount: Int { environment.openTableCount }

@@ -17,7 +17,9 @@ struct EFSCommand: ParsableCommand {
         version: Version.current,
         subcommands: [
             InitCommand.self, MountCommand.self, UmountCommand.self, SyncCommand.self, PasswdCommand.self, InfoCommand.self,
-            CheckCommand.self, SpeedCommand.self, VersionCommand.self,
+            CheckCommand.self, TarCommand.self, UntarCommand.self, SpeedCommand.self, DoctorCommand.self, CopyCommand.self,
+            ListCommand.self, CatCommand.self, RemoveCommand.self,
+            MoveCommand.self, MakeDirectoryCommand.self, StatCommand.self, RemoteCommand.self, VersionCommand.self,
         ])
 
     /// The subcommand that `arguments` name, for a hint.

@@ -8,7 +8,10 @@ struct InitCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "init", abstract: "Create a volume in a data directory.",
         usage: "efs init [<options>] <data>",
-        discussion: "The directory must be empty; it is created if only its last name is missing. The password is asked twice.")
+        discussion: """
+            The directory must be empty, or hold what an interrupted init left; it is created if only its last name is missing. The \
+            password is asked twice.
+            """)
 
     @OptionGroup var data: DataDirectory
 
@@ -22,25 +25,11 @@ struct InitCommand: ParsableCommand {
 
     func run() throws {
         let path = try data.path
-        try Self.checkFree(path)
+        try Volume.checkCanBeCreated(at: path)  // said before the password is asked
         let password = try PasswordSource(password).newPassword()
         try Volume.create(at: path, suite: cipher.suite, password: password, cost: .calibrated())
+        if !SecretMemory.isFullyLocked { Console.warn(Console.unlockedMemory) }
         let description = VolumeDescription(try Volume.information(at: path))
-        Console.output(json ? description.json.text : "created a volume in \(path), sealed with \(cipher.suite.name)")
-    }
-
-    /// Says before the password is asked what `Volume.create` would say after it.
-    private static func checkFree(_ path: String) throws(Failure) {
-        do throws(Failure) {
-            _ = try Volume.information(at: path)
-        } catch  where error.kind == .missing {
-            return
-        } catch  where error.kind == .notAVolume {
-            guard try DirectoryListing.isEmpty(path) else {
-                throw Failure(.notEmpty, "is not empty", object: path, hint: "a volume is made in an empty directory")
-            }
-            return
-        }
-        throw Failure(.alreadyExists, "is an efs volume already", object: path, hint: "mount it with: efs mount \(path) MOUNTPOINT")
+        Console.output(json ? description.json.text : "created a volume in \(Console.oneLine(path)), sealed with \(cipher.suite.name)")
     }
 }

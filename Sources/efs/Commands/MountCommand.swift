@@ -1,4 +1,5 @@
 import ArgumentParser
+import Mount
 import Sealing
 import Syscalls
 
@@ -55,6 +56,12 @@ struct MountCommand: ParsableCommand {
     @Option(help: ArgumentHelp("Memory for caches of the volume.", valueName: "MiB"))
     var cache: Int?
 
+    @Option(
+        help: ArgumentHelp(
+            "How requests come: classic, uring (FUSE over io_uring, or the mount fails), or auto (uring where the kernel offers it).",
+            valueName: "way"))
+    var transport: TransportName?
+
     @Flag(help: "Open an older state of the volume than was last seen on this machine.")
     var acceptRollback = false
 
@@ -95,6 +102,7 @@ struct MountCommand: ParsableCommand {
         options.allowRoot = options.allowRoot || allowRoot
         options.acceptsRollback = options.acceptsRollback || acceptRollback
         options.cacheMebibytes = cache ?? options.cacheMebibytes
+        options.transport = transport.flatMap { .init(rawValue: $0.rawValue) } ?? options.transport
         options.expectedGeneration = expectGeneration ?? options.expectedGeneration
         return MountRequest(
             dataDirectory: try AbsolutePath.existing(try checked(data, "data directory")),
@@ -102,3 +110,6 @@ struct MountCommand: ParsableCommand {
             log: .init(level: options.logLevel ?? log.level, file: try (log.file ?? options.logFile).map(AbsolutePath.toBeCreated)))
     }
 }
+
+/// `MountOptions.Transport` on a command line.
+enum TransportName: String, CaseIterable, ExpressibleByArgument { case auto, classic, uring }

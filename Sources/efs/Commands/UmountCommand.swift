@@ -29,6 +29,8 @@ struct UmountCommand: ParsableCommand {
             try MountedVolume.synchronize(path)
         } catch  where error.cause == .socketNotConnected {
             // The server has died: there is nothing left to write.
+        } catch  where error.cause == .permissionDenied || error.cause == .notPermitted {
+            // Another user's mount, which does not let even root in. Its server makes all durable before it ends.
         } catch {
             // The kernel tells once of what failed long ago, too. Only what fails again is a reason to stay mounted.
             Console.warn("something written earlier could not be stored: \(error)")

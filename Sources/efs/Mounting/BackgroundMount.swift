@@ -29,7 +29,7 @@ struct BackgroundMount {
             throw Self.end(of: process) ?? error
         }
         switch answer {
-        case .ready: return
+        case .ready(let keysMayBeSwapped): if keysMayBeSwapped || !SecretMemory.isFullyLocked { Console.warn(Console.unlockedMemory) }
         case .failed(let kind, let message, let hint): throw Failure(kind, message, hint: hint)
         case nil: throw Self.end(of: process) ?? Failure(.inputOutput, "the mount process gave no answer")
         }

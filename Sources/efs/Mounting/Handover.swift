@@ -50,11 +50,14 @@ struct Handover {
             do throws(Failure) { try write(bytes) } catch { failure = error }
         }
         if let failure { throw failure }
+        // The end of the answer, although the descriptor may have a copy (`Ending.watch`).
+        shutdown(descriptor, Int32(SHUT_WR))
         close(descriptor)
     }
 
     enum Answer: Equatable {
-        case ready
+        /// The mount serves. With `keysMayBeSwapped` the user is to be warned of that.
+        case ready(keysMayBeSwapped: Bool)
         case failed(kind: FailureKind, message: String, hint: String?)
 
         init(_ failure: Failure) { self = .failed(kind: failure.kind, message: failure.description, hint: failure.hint) }
@@ -62,7 +65,7 @@ struct Handover {
         /// Fields that each end in a zero byte.
         var encoded: [UInt8] {
             switch self {
-            case .ready: Array("ready\0".utf8)
+            case .ready(let keysMayBeSwapped): Array("ready\0\(keysMayBeSwapped)\0".utf8)
             case .failed(let kind, let message, let hint):
                 Array("failed\0\(kind.rawValue)\0\(Console.oneLine(message))\0\(Console.oneLine(hint ?? ""))\0".utf8)
             }
@@ -71,7 +74,9 @@ struct Handover {
         init?(encoded bytes: [UInt8]) {
             let fields = bytes.split(separator: 0, omittingEmptySubsequences: false).map { String(decoding: $0, as: UTF8.self) }
             switch fields.first {
-            case "ready" where fields.count == 2: self = .ready
+            case "ready" where fields.count == 3:
+                guard let keysMayBeSwapped = Bool(fields[1]) else { return nil }
+                self = .ready(keysMayBeSwapped: keysMayBeSwapped)
             case "failed" where fields.count == 5:
                 guard let kind = FailureKind(rawValue: fields[1]) else { return nil }
                 self = .failed(kind: kind, message: fields[2], hint: fields[3].isEmpty ? nil : fields[3])

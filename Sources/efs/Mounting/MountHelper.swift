@@ -29,6 +29,7 @@ enum MountHelper {
         let request = MountRequest(
             dataDirectory: try AbsolutePath.existing(call.source), mountPoint: try AbsolutePath.mountPoint(call.directory),
             options: options, log: .init(level: options.logLevel ?? .info, file: options.logFile))
+        try MountTask.checkApart(data: request.dataDirectory, mountPoint: request.mountPoint)
         try MountTask.checkMountPoint(request.mountPoint)
         let password = try PasswordSource(nil, options).password()
         try BackgroundMount(request: request, password: password).start()

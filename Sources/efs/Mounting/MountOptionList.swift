@@ -1,3 +1,5 @@
+import FileSystem
+import Mount
 import Syscalls
 
 /// The words of mount(8)'s `-o`: one list that `efs mount --options` and `mount.fuse.efs -o` read alike.
@@ -15,6 +17,7 @@ struct MountOptionList: Equatable {
     var honorsDevices: Bool?
     var honorsExecutables: Bool?
     var fileSystemName: String?
+    var transport: MountOptions.Transport?
 
     var passwordFile: String?
     var passwordCommand: String?
@@ -27,7 +30,8 @@ struct MountOptionList: Equatable {
     /// Words that concern mount(8), systemd and mount tables, not the file system.
     private static let ignored: Set<String> = [
         "rw", "defaults", "auto", "noauto", "user", "nouser", "users", "nousers", "owner", "group", "_netdev", "nofail", "async",
-        "atime", "diratime", "norelatime", "nostrictatime", "dirsync", "mand", "nomand", "loud", "silent", "nonempty", "norecovery",
+        "atime", "diratime", "lazytime", "nolazytime", "norelatime", "nostrictatime", "dirsync", "mand", "nomand", "loud", "silent",
+        "nonempty", "norecovery",
         "intr", "nointr",
     ]
     private static let ignoredPrefixes = ["x-", "X-", "comment=", "uhelper=", "helper=", "subtype=", "context=", "user="]
@@ -44,6 +48,16 @@ struct MountOptionList: Equatable {
                 throw Failure(.usage, "unknown mount option '\(word)'", hint: "mount.fuse.efs(8) lists the options")
             }
         }
+    }
+
+    var accessTimePolicy: AccessTimePolicy {
+        let rule: AccessTimePolicy.Rule =
+            switch accessTimes {
+            case .noatime: .never
+            case .strictatime: .always
+            case .relatime, nil: .relative
+            }
+        return AccessTimePolicy(rule, includesDirectories: !noDirectoryAccessTimes)
     }
 
     private mutating func take(flag word: String) throws(Failure) -> Bool {
@@ -77,6 +91,7 @@ struct MountOptionList: Equatable {
         let value = String(word[word.index(after: equals)...])
         switch word[..<equals] {
         case "fsname": fileSystemName = value
+        case "transport": transport = try Self.parsed(word) { MountOptions.Transport(rawValue: value) }
         case "password_file": passwordFile = value
         case "password_command": passwordCommand = value
         case "log_file": logFile = value

@@ -1,4 +1,5 @@
 import Glibc
+import Mount
 import Syscalls
 import SystemPackage
 
@@ -26,6 +27,7 @@ struct MountRequest: Equatable {
         arguments += flags.filter(\.0).map(\.1)
         if let generation = options.expectedGeneration { arguments += ["--expect-generation", String(generation)] }
         if let cache = options.cacheMebibytes { arguments += ["--cache", String(cache)] }
+        if let transport = options.transport { arguments += ["--transport", transport.rawValue] }
         let words = optionWords
         if !words.isEmpty { arguments += ["--options", words.joined(separator: ",")] }
         return arguments

@@ -10,6 +10,8 @@ struct MountTable {
         var type: String
         /// What `fsname=` said: the data directory, unless the user chose another word.
         var source: String
+        /// Of FUSE mounts: the real user id of the process that mounted it, which is the one that serves it, or root's.
+        var userID: UInt32?
         var isOurs: Bool { type == "fuse.efs" }
     }
 
@@ -24,12 +26,18 @@ struct MountTable {
             let fields = line.split(separator: " ", omittingEmptySubsequences: false)
             guard let separator = fields.firstIndex(of: "-"), separator >= 6, fields.count > separator + 2 else { return nil }
             return Entry(
-                mountPoint: Self.unescaped(fields[4]), type: String(fields[separator + 1]), source: Self.unescaped(fields[separator + 2]))
+                mountPoint: Self.unescaped(fields[4]), type: String(fields[separator + 1]), source: Self.unescaped(fields[separator + 2]),
+                userID: fields.dropFirst(separator + 3).first.flatMap(Self.userID))
         }
     }
 
     /// The topmost mount at that path, or nil.
     func mount(at path: String) -> Entry? { entries.last { $0.mountPoint == path } }
+
+    private static func userID(_ options: Substring) -> UInt32? {
+        for word in options.split(separator: ",") where word.hasPrefix("user_id=") { return UInt32(word.dropFirst("user_id=".count)) }
+        return nil
+    }
 
     /// The kernel writes space, tab, newline and backslash as `\` and three octal digits.
     private static func unescaped(_ field: Substring) -> String {

@@ -26,7 +26,7 @@ struct MountTask {
     /// The password of the volume, which exists after this.
     private func openOrCreate() throws(Failure) -> SecretBytes {
         let source = PasswordSource(command.password, request.options)
-        guard !request.options.readOnly, try DirectoryListing.isEmpty(request.dataDirectory) else {
+        guard !request.options.readOnly, try Volume.holdsNothing(at: request.dataDirectory) else {
             let information = try Volume.information(at: request.dataDirectory)
             if let wanted = command.cipher?.suite, wanted != information.suite {
                 Console.warn("the volume is sealed with \(information.suite.name); --cipher counts only when a volume is created")
@@ -41,7 +41,7 @@ struct MountTask {
     }
 
     /// A volume that is mounted over its own data directory, or above it, would wait for itself.
-    private static func checkApart(data: String, mountPoint: String) throws(Failure) {
+    static func checkApart(data: String, mountPoint: String) throws(Failure) {
         let isInside = { (inner: String, outer: String) in inner == outer || inner.hasPrefix(outer == "/" ? "/" : outer + "/") }
         if isInside(mountPoint, data) {
             throw Failure(.usage, "the mount point is inside the data directory", object: mountPoint, hint: "mount it somewhere else")
@@ -52,17 +52,7 @@ struct MountTask {
     }
 
     static func checkMountPoint(_ path: String) throws(Failure) {
-        var attributes = stat()
-        guard stat(path, &attributes) == 0 else {
-            switch Errno(rawValue: errno) {
-            case .noSuchFileOrDirectory:
-                throw Failure(.missing, "the mount point does not exist", object: path, hint: "create it with mkdir")
-            case .socketNotConnected:
-                throw deadMount(path)
-            case let code: throw Failure(systemCall: "stat", object: path, code)
-            }
-        }
-        guard attributes.st_mode & S_IFMT == S_IFDIR else {
+        guard try kind(ofMountPoint: path) == .directory else {
             throw Failure(.missing, "the mount point is not a directory", object: path, hint: "name a directory")
         }
         if let mount = try MountTable.current().mount(at: path) {
@@ -72,6 +62,18 @@ struct MountTask {
             throw Failure(
                 .busy, "something is mounted there already: \(mount.source) (\(mount.type))", object: path,
                 hint: "unmount it first, or choose another mount point")
+        }
+    }
+
+    private static func kind(ofMountPoint path: String) throws(Failure) -> PathKind {
+        do {
+            return try PathKind.of(path)
+        } catch .noSuchFileOrDirectory {
+            throw Failure(.missing, "the mount point does not exist", object: path, hint: "create it with mkdir")
+        } catch .socketNotConnected {
+            throw deadMount(path)
+        } catch {
+            throw Failure(systemCall: "stat", object: path, error)
         }
     }
 

@@ -11,13 +11,15 @@ struct ServingProcess {
 
     /// In the background: takes the password from the handover, and answers there once the mount serves.
     func run(handover: Handover) throws(Failure) {
+        let ending = Ending()
+        ending.watch(handover)
         var isAnswered = false
         do throws(Failure) {
             let password = try handover.receivePassword()
             try LineLogHandler.install(request.log, inForeground: false)
-            try serve(password) { () throws(Failure) in
+            try serve(password, ending) { () throws(Failure) in
                 isAnswered = true
-                try handover.send(.ready)
+                try handover.send(.ready(keysMayBeSwapped: !SecretMemory.isFullyLocked))
             }
         } catch {
             // After the answer nobody reads the failure but the log.
@@ -32,25 +34,30 @@ struct ServingProcess {
 
     /// In the foreground.
     func run(password: SecretBytes) throws(Failure) {
+        let ending = Ending()
         try LineLogHandler.install(request.log, inForeground: true)
-        try serve(password) {}
+        try serve(password, ending) {}
     }
 
     /// Opens, mounts, calls `ready`, and serves. In the end all is on stable storage.
-    private func serve(_ password: SecretBytes, ready: () throws(Failure) -> Void) throws(Failure) {
-        let signals = EndSignals()  // blocked before a thread exists, so that none takes them
+    private func serve(_ password: SecretBytes, _ ending: Ending, ready: () throws(Failure) -> Void) throws(Failure) {
         signal(SIGPIPE, SIG_IGN)
         let logger = Logger(label: "efs")
+        SecretMemory.whenNotFullyLocked { logger.warning("\(Console.unlockedMemory)") }
+        let options = try mountOptions(logger)
         let volume = try Volume.open(at: request.dataDirectory, password: password, options: volumeOptions(logger))
         do throws(Failure) {
-            let mounted = try MountedVolume.mount(volume.fileSystem, at: request.mountPoint, mountOptions(logger))
-            signals.onEach { mounted.terminate() }
+            ending.beginMounting()
+            let mounted = try MountedVolume.mount(volume.fileSystem, at: request.mountPoint, options)
+            ending.didMount { mounted.terminate() }
             do throws(Failure) { try ready() } catch {
                 // Whoever asked for the mount is gone: there shall be none.
                 mounted.terminate()
             }
             try mounted.serve()
+            ending.didUnmount()
         } catch {
+            ending.didUnmount()
             do throws(Failure) { try volume.close() } catch let second { logger.critical("closing the volume failed: \(second)") }
             throw error
         }
@@ -60,7 +67,7 @@ struct ServingProcess {
     private func volumeOptions(_ logger: Logger) -> VolumeOptions {
         var options = VolumeOptions()
         options.isReadOnly = request.options.readOnly
-        options.noAccessTimes = request.options.accessTimes == .noatime
+        options.accessTimes = request.options.accessTimePolicy
         options.acceptsRollback = request.options.acceptsRollback
         options.expectedGeneration = request.options.expectedGeneration
         if let cache = request.options.cacheMebibytes { options.cacheBytes = cache << 20 }
@@ -68,45 +75,23 @@ struct ServingProcess {
         return options
     }
 
-    private func mountOptions(_ logger: Logger) -> MountOptions {
+    private func mountOptions(_ logger: Logger) throws(Failure) -> MountOptions {
         let list = request.options
+        if geteuid() != 0, list.honorsSetuid == true || list.honorsDevices == true {
+            throw Failure(.notPermitted, "only root may mount with 'suid' or 'dev'", hint: "leave the option out")
+        }
         var options = MountOptions()
         options.readOnly = list.readOnly
         options.allowOther = list.allowOther
         options.allowRoot = list.allowRoot
-        options.noAccessTimes = list.accessTimes == .noatime
-        // As root a mount is like any other file system's; fusermount3 forbids both to other users.
-        options.honorsSetUserID = list.honorsSetuid ?? (geteuid() == 0)
-        options.honorsDevices = list.honorsDevices ?? (geteuid() == 0)
+        options.accessTimes = list.accessTimePolicy
+        // Who has the password of a volume made elsewhere must not become root by it.
+        options.honorsSetUserID = list.honorsSetuid ?? false
+        options.honorsDevices = list.honorsDevices ?? false
         options.honorsExecutables = list.honorsExecutables ?? true
         options.fileSystemName = list.fileSystemName ?? request.dataDirectory
+        options.transport = list.transport ?? .auto
         options.logger = logger
         return options
-    }
-}
-
-/// SIGTERM, SIGINT and SIGHUP, which end a mount. They are blocked from `init` on, in this thread and in all that start later, and
-/// one thread waits for them: so the work that ends a mount runs as ordinary code, not in a handler.
-struct EndSignals {
-    private let set: sigset_t
-
-    init() {
-        var set = sigset_t()
-        sigemptyset(&set)
-        for signal in [SIGTERM, SIGINT, SIGHUP] { sigaddset(&set, signal) }
-        pthread_sigmask(SIG_BLOCK, &set, nil)
-        self.set = set
-    }
-
-    /// Calls `body` for each signal from now on, one that came before included. The thread ends with the process.
-    func onEach(_ body: @escaping @Sendable () -> Void) {
-        let set = set
-        _ = WorkerThread(name: "efs-signals") {
-            var set = set
-            var signal: Int32 = 0
-            while true {
-                if sigwait(&set, &signal) == 0 { body() }
-            }
-        }
     }
 }

@@ -46,7 +46,7 @@ struct PasswordSource {
 
     private func read(usingEnvironment: Bool, prompt: String, confirm: String?) throws(Failure) -> SecretBytes {
         switch place {
-        case .file(let path): return try Password.fromFile(path)
+        case .file(let path): return try Password.fromFile(path, warn: Console.warn)
         case .descriptor(let number): return try Password.fromDescriptor(number)
         case .command(let command): return try Password.fromCommand(command)
         case .environmentOrTerminal:

@@ -20,6 +20,10 @@ enum ExitStatus {
         case .readOnly: 20
         case .notPermitted: 21
         case .inputOutput: 22
+        case .unreachable: 23
+        case .refused: 24
+        case .conflict: 25
+        case .incomplete: 26
         case .interrupted: 130
         }
     }

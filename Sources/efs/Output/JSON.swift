@@ -16,6 +16,9 @@ indirect enum JSON {
         return out
     }
 
+    /// On one line, for streams of values. Strings hold no line ends of their own: those are escaped.
+    var line: String { text.split(separator: "\n").map { $0.drop { $0 == " " } }.joined(separator: " ") }
+
     private func write(into out: inout String, indentation: String) {
         switch self {
         case .string(let text): Self.quote(text, into: &out)
@@ -54,9 +57,12 @@ indirect enum JSON {
             switch scalar {
             case "\"": out += "\\\""
             case "\\": out += "\\\\"
-            case _ where scalar.value < 0x20:
-                let digits = String(scalar.value, radix: 16)
-                out += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            case _ where !Console.isShown(scalar):
+                // What a terminal would obey, too: programs read the same either way.
+                for unit in Character(scalar).utf16 {
+                    let digits = String(unit, radix: 16)
+                    out += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+                }
             default: out.unicodeScalars.append(scalar)
             }
         }

@@ -16,6 +16,14 @@ final class ProgressLine {
         Console.rewriteLine("\(what): \(percent) %")
     }
 
+    /// Where it is not known how much is to be done: what has been done. Rewritten at each mebibyte and each thousandth entry.
+    func show(entries: Int, bytes: UInt64) {
+        let mark = entries / 1000 &+ Int(truncatingIfNeeded: bytes >> 20)
+        guard isShown, mark != lastPercent else { return }
+        lastPercent = mark
+        Console.rewriteLine("\(what): \(entries) entries, \(Quantity.ofBytes(bytes))")
+    }
+
     func clear() {
         if isShown, lastPercent >= 0 { Console.rewriteLine("") }
     }

@@ -15,7 +15,7 @@ struct VolumeDescription {
             ("cipher", information.suite.name), ("header", "revision \(header.revision)"),
         ]
         for slot in header.slots { rows.append(("key slot \(slot.id)", Self.text(of: slot))) }
-        return rows.map { ($0.0 + ":").padded(to: 13) + $0.1 }.joined(separator: "\n")
+        return rows.map { ($0.0 + ":").padded(to: 13) + Console.oneLine($0.1) }.joined(separator: "\n")
     }
 
     private static func text(of slot: KeySlot) -> String {

@@ -76,13 +76,15 @@ extension MemoryFileSystem {
         }
     }
 
-    func lseek(_ node: NodeID, handle: UInt64, offset: UInt64, whence: UInt32, _ context: RequestContext) throws(Errno) -> UInt64 {
+    func lseek(
+        _ node: NodeID, handle: UInt64, offset: UInt64, whence: UInt32, writtenBack: Range<UInt64>, _ context: RequestContext
+    ) throws(Errno) -> SeekReply {
         note("lseek")
         return try state.withLock { state throws(Errno) in
             let size = UInt64(try state.node(node).content.count)
             guard offset < size else { throw Errno(rawValue: ENXIO) }
             let seekData: UInt32 = 3
-            return whence == seekData ? offset : size
+            return .offset(whence == seekData ? offset : size)
         }
     }
 

@@ -37,7 +37,7 @@ import Testing
                 case nil: #expect(count < 40)
                 case .error(let error)?: #expect(error == .invalidArgument, "opcode \(sample.opcode) cut at \(count)")
                 case Reply.none?: #expect(Opcode(rawValue: sample.opcode)!.isUnanswered)
-                case .payload?: Issue.record("opcode \(sample.opcode) cut at \(count) of \(whole.count) was believed")
+                case .payload?, .afterWriteback?: Issue.record("opcode \(sample.opcode) cut at \(count) of \(whole.count) was believed")
                 }
             }
             if case .error(.invalidArgument)? = answer(whole, dispatcher, running) {

@@ -29,6 +29,26 @@ import Testing
         #expect(!leadership.acquire())
     }
 
+    /// Each leader that gets stuck is followed by another, until all are.
+    @Test(.timeLimit(.minutes(1))) func chainOfStuckLeaders() {
+        let leadership = Leadership()
+        let stuck = Counter()
+        let threads = (0..<4).map { _ in
+            WorkerThread(name: "worker") {
+                guard leadership.acquire() else { return }
+                let mark = leadership.begin()
+                stuck.add()
+                while !leadership.hasEnded { waitAMoment() }
+                _ = leadership.finish(mark)
+            }
+        }
+        let deadline = monotonicNanoseconds() + 20_000_000_000
+        while stuck.value < 4, monotonicNanoseconds() < deadline { waitAMoment() }
+        #expect(stuck.value == 4)
+        leadership.end(nil)
+        for thread in threads { thread.join() }
+    }
+
     /// One leader at any time, whoever releases, gets stuck or finishes.
     @Test func neverTwoLeaders() {
         let leadership = Leadership()

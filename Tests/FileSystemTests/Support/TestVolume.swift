@@ -1,12 +1,13 @@
 import ChunkStore
 import FileSystem
 import Glibc
+import Log
 import MetadataStore
 import Synchronization
 import Syscalls
 import SystemPackage
 
-/// A file system over stores in memory, with names and contents as arrays, and a clock that steps by a millisecond a look.
+/// A file system over stores in memory, or over a log; with names and contents as arrays, and a clock that steps by a millisecond a look.
 final class TestVolume: Sendable {
     let metadata: MemoryMetadataStore
     let chunks: MemoryChunkStore
@@ -14,21 +15,45 @@ final class TestVolume: Sendable {
     let log: FailureLog
     static let caller = Caller(uid: 1000, gid: 100)
 
-    init(
+    convenience init(
         metadata: MemoryMetadataStore = MemoryMetadataStore(), chunks: MemoryChunkStore = MemoryChunkStore(), formats: Bool = true,
-        clock: TestClock = TestClock(), nameHash: @escaping @Sendable (UnsafeRawBufferPointer) -> UInt64 = TestVolume.hash,
+        clock: TestClock = TestClock(), availableBytes: UInt64 = 1 << 29,
+        nameHash: @escaping @Sendable (UnsafeRawBufferPointer) -> UInt64 = TestVolume.hash,
         options change: (inout FileSystemOptions) -> Void = { _ in }
     ) throws(Failure) {
         var options = FileSystemOptions()
         options.statesPreconditions = true
         change(&options)
+        try self.init(
+            metadata, chunks, formats: formats, clock: clock, availableBytes: availableBytes, nameHash: nameHash, options: options,
+            metadata, chunks)
+    }
+
+    /// Over a log; the stores in memory are not used.
+    convenience init(
+        over log: VolumeLog, formats: Bool, clock: TestClock = TestClock(), options change: (inout FileSystemOptions) -> Void = { _ in }
+    ) throws(Failure) {
+        var options = FileSystemOptions()
+        options.statesPreconditions = true
+        change(&options)
+        try self.init(
+            MemoryMetadataStore(), MemoryChunkStore(), formats: formats, clock: clock, availableBytes: 1 << 29, nameHash: Self.hash,
+            options: options,
+            EmbeddedMetadataStore(log), EmbeddedChunkStore(log))
+    }
+
+    private init(
+        _ metadata: MemoryMetadataStore, _ chunks: MemoryChunkStore, formats: Bool, clock: TestClock, availableBytes: UInt64,
+        nameHash: @escaping @Sendable (UnsafeRawBufferPointer) -> UInt64, options: FileSystemOptions,
+        _ usedMetadata: any MetadataStore, _ usedChunks: any ChunkStore
+    ) throws(Failure) {
         let log = FailureLog()
-        if formats { try FileSystem.format(metadata, owner: Caller(uid: 0, gid: 0), now: clock.now()) }
+        if formats { try FileSystem.format(usedMetadata, owner: Caller(uid: 0, gid: 0), now: clock.now()) }
         fileSystem = try FileSystem(
-            metadata: metadata, chunks: chunks,
+            metadata: usedMetadata, chunks: usedChunks,
             environment: FileSystemEnvironment(
                 nameHash: nameHash, now: { clock.now() },
-                capacity: { () throws(Failure) in VolumeCapacity(totalBytes: 1 << 30, availableBytes: 1 << 29) },
+                capacity: { () throws(Failure) in VolumeCapacity(totalBytes: 1 << 30, availableBytes: availableBytes) },
                 log: { log.add($0) }),
             options: options)
         self.metadata = metadata

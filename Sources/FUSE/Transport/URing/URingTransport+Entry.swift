@@ -79,6 +79,23 @@ extension URingTransport {
             case .none: put(inputHeader.unique, error: 0, payloadSizeBytes: 0)
             case .error(let error): put(inputHeader.unique, error: -error.rawValue, payloadSizeBytes: 0)
             case .payload(let size): put(inputHeader.unique, error: 0, payloadSizeBytes: size)
+            case .afterWriteback(let seek): finish(seek)
+            }
+        }
+
+        /// Here, since an entry is answered by its own ring; its queue must have another one for the writes that come of it.
+        private func finish(_ seek: PendingSeek) {
+            // The kernel then never asks again, and treats files as if they had no holes.
+            guard transport.beginHolding(queue) else { return put(seek.unique, error: -ENOSYS, payloadSizeBytes: 0) }
+            defer { transport.endHolding(queue) }
+            dispatcher.beginPending(seek.unique)
+            let result = seek.finish { bytes throws(Errno) in try transport.notify(bytes) }
+            dispatcher.endPending(seek.unique)
+            switch result {
+            case .success(let offset):
+                payload.storeBytes(of: LseekOut(offset: offset), as: LseekOut.self)
+                put(seek.unique, error: 0, payloadSizeBytes: MemoryLayout<LseekOut>.size)
+            case .failure(let error): put(seek.unique, error: -error.rawValue, payloadSizeBytes: 0)
             }
         }
 

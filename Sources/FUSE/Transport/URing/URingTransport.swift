@@ -28,6 +28,14 @@ package final class URingTransport: Transport {
     private let opening = Mutex(Opening())
     private let openingMonitor = Monitor()
     private let refused = Atomic<Bool>(false)
+    private let holding: Mutex<Holding>
+    private let holdingMonitor = Monitor()
+
+    /// Entries whose requests wait for other requests.
+    private struct Holding {
+        var counts: [Int]
+        var isClosed = false
+    }
 
     private struct Opening {
         var opened = 0
@@ -50,6 +58,7 @@ package final class URingTransport: Transport {
         maxTransferBytes = configuration.maxTransferBytes
         classicThreads = configuration.classic.threads
         queueCount = Int(efs_uring_queue_count())
+        holding = Mutex(Holding(counts: Array(repeating: 0, count: queueCount)))
         classic = try ClassicTransport(device, configuration.classic, maxTransferBytes: configuration.maxTransferBytes)
         var ends: [CInt] = [-1, -1]
         do throws(Errno) { _ = try retrying { efs_pipe(&ends, O_CLOEXEC | O_NONBLOCK) } } catch {
@@ -79,6 +88,11 @@ package final class URingTransport: Transport {
     }
 
     package func stop() {
+        // What waits for other requests in the kernel must get them while there still is who answers.
+        holdingMonitor.withLock {
+            holding.withLock { $0.isClosed = true }
+            while holding.withLock({ $0.counts.contains { $0 > 0 } }) { holdingMonitor.wait() }
+        }
         endRings()
         classic.stop()
     }
@@ -93,6 +107,24 @@ package final class URingTransport: Transport {
             openingMonitor.broadcast()
             while opening.withLock({ $0.opened + $0.failed }) < queueCount * configuration.entriesPerQueue { openingMonitor.wait() }
             return opening.withLock { $0.failed == 0 }
+        }
+    }
+
+    /// An entry of the queue is going to wait for other requests, which may come to the same queue; false if there would be no entry left
+    /// for them, or the session ends.
+    func beginHolding(_ queue: UInt16) -> Bool {
+        let limit = configuration.entriesPerQueue - 1
+        return holding.withLock { holding in
+            guard !holding.isClosed, holding.counts[Int(queue)] < limit else { return false }
+            holding.counts[Int(queue)] += 1
+            return true
+        }
+    }
+
+    func endHolding(_ queue: UInt16) {
+        holdingMonitor.withLock {
+            holding.withLock { $0.counts[Int(queue)] -= 1 }
+            holdingMonitor.broadcast()
         }
     }
 

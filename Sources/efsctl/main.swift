@@ -1,0 +1,4 @@
+import Sealing
+
+ProcessHardening.apply()
+await ControlCommand.runToExit()
