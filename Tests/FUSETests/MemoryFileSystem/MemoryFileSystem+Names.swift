@@ -16,17 +16,6 @@ extension MemoryFileSystem {
         }
     }
 
-    func forget(_ list: ForgetList) {
-        note("forget")
-        state.withLock { state in
-            for (id, lookups) in list {
-                guard let node = state.nodes[id.rawValue] else { continue }
-                node.lookups -= min(lookups, node.lookups)
-                state.dropIfUnused(node)
-            }
-        }
-    }
-
     private func add(_ parent: NodeID, _ name: NameBytes, _ make: (inout State) -> Node) throws(Errno) -> Entry {
         try state.withLock { state throws(Errno) in
             let directory = try state.directory(parent)

@@ -1,6 +1,7 @@
 import FUSE
 import Glibc
 import Synchronization
+import Syscalls
 import SystemPackage
 
 /// A file system in memory for the tests of FUSE: one lock, everything that a kernel can ask for but locks and ioctl.
@@ -50,6 +51,7 @@ final class MemoryFileSystem: FUSEFileSystem {
     }
 
     let state: Mutex<State>
+    let forgotten = Monitor()
     let options: Options
     let counts = Mutex<[String: Int]>([:])
     let notifier = Mutex<Notifier?>(nil)

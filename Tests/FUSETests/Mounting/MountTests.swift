@@ -306,6 +306,8 @@ import Testing
         let mount = try MountedFixture(transport: transport)
         for index in 0..<50 { try writeFile(mount.path("f\(index)"), [1]) }
         for index in 0..<50 { try checked(unlink(mount.path("f\(index)"))) }
+        // Before unmounting: what has not been read from the device by then is never told.
+        #expect(mount.fileSystem.waitForNodes(1))
         try mount.unmount()
         #expect(mount.fileSystem.state.withLock { $0.nodes.count } == 1)
     }
