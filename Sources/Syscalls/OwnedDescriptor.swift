@@ -72,6 +72,9 @@ public final class OwnedDescriptor: Sendable {
         return result
     }
 
+    /// For targets that have Foundation among their imports: where that is linked statically, members of `stat` count as its own.
+    public func sizeBytes() throws(Errno) -> UInt64 { UInt64(try status().st_size) }
+
     /// flock(2) without waiting; false if another open file holds a lock that excludes it.
     public func tryLock(exclusive: Bool) throws(Errno) -> Bool {
         if flock(rawValue, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0 { return true }

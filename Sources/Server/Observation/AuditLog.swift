@@ -97,7 +97,7 @@ final class AuditLog: Sendable {
     /// Goes on behind the last whole line; one that a crash has cut is left as it is, and closed.
     private static func resume(_ file: OwnedDescriptor, _ path: String) throws(Failure) -> State {
         do throws(Errno) {
-            let size = UInt64(try file.status().st_size)
+            let size = try file.sizeBytes()
             let count = min(size, 64 << 10)
             guard count > 0 else { return State(sequence: 0, head: .zero) }
             var tail = [UInt8](repeating: 0, count: Int(count))
