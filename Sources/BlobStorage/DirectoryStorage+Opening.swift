@@ -18,7 +18,9 @@ extension DirectoryStorage {
         let descriptor: OwnedDescriptor
         let status: stat
         do throws(Errno) {
-            descriptor = try OwnedDescriptor.open(file, at: folder, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
+            descriptor = try root.retryingQuota { () throws(Errno) in
+                try OwnedDescriptor.open(file, at: folder, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
+            }
             status = try descriptor.status()
         } catch {
             switch error {

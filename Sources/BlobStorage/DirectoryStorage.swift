@@ -51,7 +51,11 @@ public final class DirectoryStorage: BlobStorage {
     private func makeFolder(_ folder: String) throws(Failure) {
         try folders.withLock { (folders) throws(Failure) in
             folders.made += 1
-            if mkdirat(root.rawValue, folder, 0o700) != 0, errno != EEXIST { throw failure("creating", folder, .current) }
+            do throws(Errno) {
+                try root.retryingQuota { () throws(Errno) in
+                    if mkdirat(root.rawValue, folder, 0o700) != 0, errno != EEXIST { throw Errno.current }
+                }
+            } catch { throw failure("creating", folder, error) }
         }
     }
 

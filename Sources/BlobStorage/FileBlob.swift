@@ -32,7 +32,9 @@ final class FileBlob: WritableBlob {
     }
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(Failure) {
-        do { try descriptor.write(bytes, at: offset) } catch { throw Failure(systemCall: "writing", object: name, error) }
+        do { try descriptor.retryingQuota { () throws(Errno) in try descriptor.write(bytes, at: offset) } } catch {
+            throw Failure(systemCall: "writing", object: name, error)
+        }
     }
 
     func sync() throws(Failure) {
@@ -50,9 +52,15 @@ final class FileBlob: WritableBlob {
 
     func allocate(_ range: Range<UInt64>) throws(Failure) {
         if range.isEmpty { return }
-        do { try allocation(descriptor, range) } catch  where error == .notSupported || error == .invalidArgument {
+        do { try allocateRetrying(range) } catch  where error == .notSupported || error == .invalidArgument {
             try allocateByWriting(range)
         } catch { throw Failure(systemCall: "allocating", object: name, error) }
+    }
+
+    /// Large ranges are asked for where a small one will do.
+    private func allocateRetrying(_ range: Range<UInt64>) throws(Errno) {
+        if range.count > 1 << 20 { return try allocation(descriptor, range) }
+        try descriptor.retryingQuota { () throws(Errno) in try allocation(descriptor, range) }
     }
 
     /// Where there is no fallocate(2) (NFS before 4.2, some FUSE file systems): zeros from the end of the file on. They are synced, since
@@ -81,6 +89,17 @@ final class FileBlob: WritableBlob {
             let count = min(UInt64(zeros.count), range.upperBound - at)
             try write(UnsafeRawBufferPointer(rebasing: zeros[0..<Int(count)]), at: at)
             at += count
+        }
+    }
+}
+
+extension OwnedDescriptor {
+    /// Tries again after all of the file system is written, where a quota is used up: btrfs counts what was deleted until then.
+    func retryingQuota<T: ~Copyable>(_ body: () throws(Errno) -> T) throws(Errno) -> T {
+        do { return try body() } catch {
+            guard error == .diskQuotaExceeded else { throw error }
+            try syncFileSystem()
+            return try body()
         }
     }
 }

@@ -2,14 +2,15 @@ import Glibc
 import Sealing
 
 extension KeyDerivationCost {
-    private static let largestChosenKibibytes = 1 << 20
+    /// So that a process that opens a volume stays below 300 MiB; what more time allows goes into passes.
+    private static let largestChosenKibibytes = 192 << 10
     /// KiB times passes; no less is chosen, however slow the machine looks: RFC 9106's choice for little memory.
     private static let leastWork = 3 * Double(64 << 10)
     private static let probeKibibytes = 64 << 10
 
     /// A cost that takes about `seconds` on this machine. Memory is what makes guessing expensive on other hardware, so it comes
     /// first: three passes (RFC 9106 advises that, where there is not memory for 2 GiB) over as much memory as the time allows,
-    /// at most a quarter of the machine's and 1 GiB; more passes where memory ends first.
+    /// at most a quarter of the machine's and 192 MiB; more passes where memory ends first.
     ///
     /// Takes a few times as long itself. Falls back to the smallest allowed memory on a machine with little.
     public static func calibrated(seconds: Double = 0.5) -> KeyDerivationCost {

@@ -30,7 +30,10 @@ struct BackgroundMount {
         }
         switch answer {
         case .ready(let keysMayBeSwapped): if keysMayBeSwapped || !SecretMemory.isFullyLocked { Console.warn(Console.unlockedMemory) }
-        case .failed(let kind, let message, let hint): throw Failure(kind, message, hint: hint)
+        case .failed(let kind, let message, let hint):
+            // Not before it has let go of the volume: the caller may try again at once.
+            _ = Self.end(of: process)
+            throw Failure(kind, message, hint: hint)
         case nil: throw Self.end(of: process) ?? Failure(.inputOutput, "the mount process gave no answer")
         }
     }
