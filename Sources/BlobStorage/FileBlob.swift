@@ -52,15 +52,11 @@ final class FileBlob: WritableBlob {
 
     func allocate(_ range: Range<UInt64>) throws(Failure) {
         if range.isEmpty { return }
-        do { try allocateRetrying(range) } catch  where error == .notSupported || error == .invalidArgument {
+        do { try descriptor.retryingQuota { () throws(Errno) in try allocation(descriptor, range) } } catch
+            where error == .notSupported || error == .invalidArgument
+        {
             try allocateByWriting(range)
         } catch { throw Failure(systemCall: "allocating", object: name, error) }
-    }
-
-    /// Large ranges are asked for where a small one will do.
-    private func allocateRetrying(_ range: Range<UInt64>) throws(Errno) {
-        if range.count > 1 << 20 { return try allocation(descriptor, range) }
-        try descriptor.retryingQuota { () throws(Errno) in try allocation(descriptor, range) }
     }
 
     /// Where there is no fallocate(2) (NFS before 4.2, some FUSE file systems): zeros from the end of the file on. They are synced, since

@@ -18,7 +18,7 @@ public struct LogOptions: Sendable {
     /// Room kept for deletions and commits on a full disk: at most this, and at most a sixteenth of the storage.
     public var reserveBytes: UInt64 = 64 << 20
     /// Writers that wait at a time for the cleaner to make room; others are told at once that there is none.
-    public var roomWaiters = 1
+    public var roomWaiters = 64
     /// A segment with a smaller part of live bytes is cleaned.
     public var cleaningThreshold = 0.6
     /// Goes back to an older checkpoint, or to the last commit before damage, where the newest state cannot be read. What was acknowledged

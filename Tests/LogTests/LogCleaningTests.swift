@@ -138,8 +138,9 @@ import Testing
         #expect(log.statistics.checkpoints <= before + 5)
     }
 
-    @Test func oneWriterWaitsForRoomAtATime() throws {
+    @Test func noMoreWritersWaitForRoomThanMay() throws {
         var options = Self.options
+        options.roomWaiters = 1
         options.hasHousekeeper = true
         options.commitIntervalSeconds = 3600
         let log = try createLog(MemoryStorage(), options: options)

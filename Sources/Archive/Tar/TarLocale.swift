@@ -9,6 +9,8 @@ enum TarLocale {
         guard let utf8 else { return body() }
         let before = uselocale(utf8)
         defer { uselocale(before) }
+        // Where libarchive cannot convert a name it looks at errno, and ends the process if ENOMEM is left there from something else.
+        errno = 0
         return body()
     }
 }

@@ -10,15 +10,17 @@ extension ClassicTransport {
         private let running: RunningRequest
         private let buffers: RequestBuffers
         private let spinNanoseconds: UInt64
+        private let isSpare: Bool
         private var leads = false
         private var spinning = SpinPolicy()
         /// When the last request was done; no need to look at the clock again.
         private var now: UInt64 = 0
 
-        init(_ transport: ClassicTransport, _ dispatcher: Dispatcher, _ running: RunningRequest) {
+        init(_ transport: ClassicTransport, _ dispatcher: Dispatcher, _ running: RunningRequest, isSpare: Bool) {
             self.transport = transport
             self.dispatcher = dispatcher
             self.running = running
+            self.isSpare = isSpare
             buffers = RequestBuffers(maxTransferBytes: transport.maxTransferBytes)
             spinNanoseconds = UInt64(max(transport.configuration.spinMicroseconds, 0)) * 1000
         }
@@ -28,7 +30,7 @@ extension ClassicTransport {
             let leadership = transport.leadership
             while !leadership.hasEnded {
                 if !leads {
-                    guard leadership.acquire() else { return }
+                    guard isSpare ? leadership.acquireAsSpare() : leadership.acquire() else { return }
                     leads = true
                     now = monotonicNanoseconds()
                 }
@@ -38,7 +40,15 @@ extension ClassicTransport {
                     continue
                 }
                 handle(request)
+                if isSpare { rest() }
             }
+        }
+
+        /// Back behind the others; memory that a spare worker needs now and then is given back.
+        private mutating func rest() {
+            if leads { transport.leadership.release() }
+            leads = false
+            buffers.giveBack()
         }
 
         private mutating func handle(_ request: Request) {

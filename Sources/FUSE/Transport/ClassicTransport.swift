@@ -8,6 +8,7 @@ package import SystemPackage
 /// One worker at a time is the leader: it alone reads, first in a short spin, then asleep in poll(2). The others wait in user
 /// space, since the kernel would wake them at every request, which costs more than the request. A leader handles what is
 /// quick itself and goes on; before what takes long (much data, syncing, what has taken long of late) it hands leadership over.
+/// Spare workers are for the case that all others wait, as writers do on a full disk until the cleaner has made room.
 package final class ClassicTransport: Transport {
     let device: OwnedDescriptor
     /// A pipe that becomes readable, for ever, when `stop` is called.
@@ -35,13 +36,13 @@ package final class ClassicTransport: Transport {
         }
     }
 
-    package var workerCount: Int { configuration.threads }
+    package var workerCount: Int { configuration.threads + configuration.spareThreads }
     package var kind: TransportKind { .classic }
 
     package func run(_ dispatcher: Dispatcher, workers: [RunningRequest]) throws(Failure) {
         let threads = workers.enumerated().map { index, running in
             WorkerThread(name: "fuse-\(index)") { [self] in
-                Worker(self, dispatcher, running).run()
+                Worker(self, dispatcher, running, isSpare: index >= configuration.threads).run()
             }
         }
         let seeker = WorkerThread(name: "fuse-seek") { [self] in

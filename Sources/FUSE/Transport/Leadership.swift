@@ -6,7 +6,7 @@ import SystemPackage
 ///
 /// A leader keeps its place while it handles what is quick, since waking another thread costs more than that. One of those who
 /// wait, the deputy, looks at the clock: if a leader has been at one request for too long, the deputy takes its place. While
-/// nothing is going on the deputy sleeps, so that an idle mount wakes nobody.
+/// nothing is going on the deputy sleeps, so that an idle mount wakes nobody. Spare workers lead only when all others are held up.
 final class Leadership: @unchecked Sendable {
     /// How often the deputy looks, and so from when on (up to twice that) a request has taken too long.
     private static let tickSeconds = 0.002
@@ -23,6 +23,8 @@ final class Leadership: @unchecked Sendable {
     private let monitor = Monitor()
     /// What the deputy waits on; the others wait on the monitor.
     private let deputy = Condition()
+    /// What spare workers wait on.
+    private let spares = Condition()
     /// As `ended`, for those who look at it between two system calls.
     private let endedFlag = Atomic<Bool>(false)
     /// Odd while the leader handles a request. Grows with each, so that equal numbers mean the same request.
@@ -53,7 +55,7 @@ final class Leadership: @unchecked Sendable {
         monitor.withLock {
             hasLeader = false
             // The deputy stays what it is as long as there is another.
-            if waitingCount > 0 { monitor.signal() } else if hasDeputy { deputy.signal() }
+            if waitingCount > 0 { monitor.signal() } else if hasDeputy { deputy.signal() } else { spares.signal() }
         }
     }
 
@@ -84,6 +86,20 @@ final class Leadership: @unchecked Sendable {
                     if waitingCount > 0 { monitor.signal() }
                     if leads { return true }
                 }
+            }
+            return false
+        }
+    }
+
+    /// As `acquire`, for a worker that is there for the case that all others are held up: it leads only while nobody else would.
+    func acquireAsSpare() -> Bool {
+        monitor.withLock {
+            while !ended {
+                if !hasLeader, waitingCount == 0, !hasDeputy {
+                    hasLeader = true
+                    return true
+                }
+                spares.wait(monitor)
             }
             return false
         }
@@ -124,6 +140,7 @@ final class Leadership: @unchecked Sendable {
             if firstError == nil { firstError = error }
             monitor.broadcast()
             deputy.broadcast()
+            spares.broadcast()
         }
     }
 }

@@ -8,6 +8,7 @@ struct RequestBuffers: ~Copyable {
     /// Header and structure of WRITE, which come before its data.
     private static let writeHeadSizeBytes = MemoryLayout<InHeader>.size + MemoryLayout<WriteIn>.size
 
+    private let sizeBytes: Int
     private let requestMemory: UnsafeMutableRawPointer
     private let replyMemory: UnsafeMutableRawPointer
     /// Where a request is read to.
@@ -18,6 +19,7 @@ struct RequestBuffers: ~Copyable {
     init(maxTransferBytes: Int) {
         let page = Self.pageSizeBytes
         let size = page + max(maxTransferBytes, 128 << 10) + page
+        sizeBytes = size
         // Untouched pages cost nothing, so a worker that sees only small requests stays small.
         requestMemory = .allocate(byteCount: size, alignment: page)
         replyMemory = .allocate(byteCount: size, alignment: page)
@@ -37,5 +39,10 @@ struct RequestBuffers: ~Copyable {
         let start = replyMemory + (Self.pageSizeBytes - MemoryLayout<OutHeader>.size)
         start.storeBytes(of: OutHeader(lengthBytes: UInt32(size), error: error, unique: unique), as: OutHeader.self)
         return UnsafeRawBufferPointer(start: start, count: size)
+    }
+
+    /// Gives the memory's pages back to the system; what is in them is lost.
+    func giveBack() {
+        for memory in [requestMemory, replyMemory] { madvise(memory, sizeBytes, MADV_DONTNEED) }
     }
 }

@@ -41,6 +41,8 @@ public enum TransportChoice: String, Sendable, CaseIterable {
 public struct ClassicTransportConfiguration: Sendable {
     /// Number of threads that handle requests.
     public var threads = 3
+    /// Threads besides, that do something only while all others wait: as many as requests that the kernel has in the background.
+    public var spareThreads = 64
     /// How long an idle worker looks for the next request before it sleeps. Waking a thread costs more than this.
     public var spinMicroseconds = 50
 

@@ -44,8 +44,9 @@ extension VolumeLog {
                     continue
                 }
                 // What was emptied before gives the room to go on.
-                if emptied == 0 { throw error }
-                break
+                if emptied > 0 { break }
+                guard releaseReserve(for: .movingAtLast) else { throw error }
+                continue
             }
             emptied += 1
             if !isRoomWanted { break }

@@ -88,7 +88,7 @@ extension VolumeLog {
 
     /// Waits for the cleaner to make room, for a writer that found none. The writer should hold no lock that the cleaner needs; if it does,
     /// both are held up until the time is over, no more.
-    /// Few wait at a time: who waits is a worker that serves everybody, and deleting is what makes room.
+    /// Not more wait at a time than may: who waits is a worker that serves everybody, and deleting is what makes room.
     /// - Returns: whether blobs were deleted, so that it makes sense to try again.
     func waitForRoom() -> Bool {
         guard options.hasHousekeeper, !isMovingThread else { return false }
@@ -99,7 +99,7 @@ extension VolumeLog {
             else { return false }
             roomWaiters += 1
             defer { roomWaiters -= 1 }
-            let (before, lastRound, end) = (deletions, cleaningRounds + 2, Clock.seconds() + 10)
+            let (before, lastRound, end) = (deletions, cleaningRounds + 2, Clock.seconds() + 30)
             // The round that is on now may have looked already.
             while deletions == before, cleaningRounds < lastRound, Clock.seconds() < end { _ = changes.wait(seconds: 1) }
             if deletions == before { hopelessGarbageBytes = garbage }

@@ -148,12 +148,17 @@ final class LogTail: @unchecked Sendable {
     /// counts it again. The same bytes are written once more then, with the room that was kept for that: no page was lost, as when a
     /// sync fails.
     func write(_ frame: UnsafeRawBufferPointer, to segment: ActiveSegment, at offset: UInt64, _ use: Reserve.Use) throws(Failure) {
-        let before = actions.releaseCount()
-        do { try segment.blob.write(frame, at: offset) } catch {
+        var before = actions.releaseCount()
+        var failure: Failure
+        do { return try segment.blob.write(frame, at: offset) } catch { failure = error }
+        // A place that stays empty ends the log, so in the end data may have what is kept for commits, too.
+        for use in [use, .committing] {
             // What another frame that found no room had given back meanwhile will do as well.
-            guard error.kind == .noSpace, actions.releaseReserve(use) || actions.releaseCount() != before else { throw error }
-            try segment.blob.write(frame, at: offset)
+            guard failure.kind == .noSpace, actions.releaseReserve(use) || actions.releaseCount() != before else { continue }
+            before = actions.releaseCount()
+            do { return try segment.blob.write(frame, at: offset) } catch { failure = error }
         }
+        throw failure
     }
 
     private func finish(_ place: Reservation, _ size: Int) {

@@ -11,6 +11,8 @@ final class Reserve: Sendable {
     enum Use {
         /// Moving live data for the cleaner: may have half of it, so that the checkpoints that come of the moving find room.
         case moving
+        /// The same where that was not enough to empty a single segment, so that nothing would ever come back: all but an eighth.
+        case movingAtLast
         /// Commits, checkpoints and their tables.
         case committing
     }
@@ -32,6 +34,8 @@ final class Reserve: Sendable {
     private let isHeldNow = Atomic<Bool>(false)
     private let releases = Atomic<Int>(0)
     private static let retrySeconds = 60.0
+    /// Less is of no use to the cleaner.
+    private static let leastBytes: UInt64 = 2 << 20
 
     init(storage: any BlobStorage, options: LogOptions) {
         self.storage = storage
@@ -60,17 +64,26 @@ final class Reserve: Sendable {
             if options.reserveBytes == 0 || state.isWhole { return true }
             state.lastTrySeconds = Clock.seconds()
             let hasSmaller = state.heldBytes > 0 && state.heldBytes == state.takenBytes
-            guard let size = room(atStart: atStart, &state), size > state.heldBytes else { return hasSmaller }
-            do throws(Failure) {
-                try storage.openSmallFile(Self.fileName).allocate(0..<size)
-                state.takenBytes = size
-                state.heldBytes = size
-                isHeldNow.store(true, ordering: .releasing)
-                return true
-            } catch {
-                goBack(&state)
-                return hasSmaller && state.heldBytes == state.takenBytes
+            guard var size = room(atStart: atStart, &state) else { return hasSmaller }
+            // What the storage says of its room knows nothing of quotas, so a smaller one is tried there, too.
+            while size > state.heldBytes {
+                if allocate(size, &state) { return true }
+                size = atStart && size > Self.leastBytes ? size / 2 : 0
             }
+            return hasSmaller && state.heldBytes == state.takenBytes
+        }
+    }
+
+    private func allocate(_ size: UInt64, _ state: inout State) -> Bool {
+        do throws(Failure) {
+            try storage.openSmallFile(Self.fileName).allocate(0..<size)
+            state.takenBytes = size
+            state.heldBytes = size
+            isHeldNow.store(true, ordering: .releasing)
+            return true
+        } catch {
+            goBack(&state)
+            return false
         }
     }
 
@@ -100,10 +113,18 @@ final class Reserve: Sendable {
         do { try storage.deleteSmallFile(Self.fileName) } catch  where error.kind == .missing { return }
     }
 
+    private func keptBytes(for use: Use, of taken: UInt64) -> UInt64 {
+        switch use {
+        case .moving: taken / 2
+        case .movingAtLast: taken / 8
+        case .committing: 0
+        }
+    }
+
     /// Gives back what that use may have; false if there is none.
     func release(for use: Use) -> Bool {
         state.withLock { state in
-            let kept = use == .moving ? state.takenBytes / 2 : 0
+            let kept = keptBytes(for: use, of: state.takenBytes)
             guard state.heldBytes > kept else { return false }
             isHeldNow.store(false, ordering: .releasing)
             do throws(Failure) {

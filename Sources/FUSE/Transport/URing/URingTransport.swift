@@ -56,7 +56,7 @@ package final class URingTransport: Transport {
         self.device = device
         self.configuration = configuration.uring
         maxTransferBytes = configuration.maxTransferBytes
-        classicThreads = configuration.classic.threads
+        classicThreads = configuration.classic.threads + configuration.classic.spareThreads
         queueCount = Int(efs_uring_queue_count())
         holding = Mutex(Holding(counts: Array(repeating: 0, count: queueCount)))
         classic = try ClassicTransport(device, configuration.classic, maxTransferBytes: configuration.maxTransferBytes)
