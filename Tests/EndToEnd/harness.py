@@ -305,11 +305,14 @@ def run_as_user(arguments):
         return 1
     with tempfile.TemporaryDirectory(prefix="efs-e2e-user.", dir="/var/tmp") as copy, ordinary_user() as as_user:
         os.chmod(copy, 0o755)
-        for name in ("Tests/EndToEnd", "scripts", "docs", "man"):
+        for name in ("Tests/EndToEnd", "scripts", "docs", "man", "packaging"):
             shutil.copytree(os.path.join(ROOT, name), os.path.join(copy, name), ignore=shutil.ignore_patterns("__pycache__"))
         binary = os.path.join(copy, ".build/release/efs")
         os.makedirs(os.path.dirname(binary))
         shutil.copy(Settings.efs, binary)
+        for name in ("efs-server", "efsc", "efsctl"):
+            if os.path.exists(os.path.join(os.path.dirname(Settings.efs), name)):
+                shutil.copy(os.path.join(os.path.dirname(Settings.efs), name), os.path.dirname(binary))
         run("chmod", "-R", "a+rX", copy)
         program = os.path.join(copy, "Tests/EndToEnd/run")
         return subprocess.run([*as_user, sys.executable, program, *arguments], cwd="/", check=False).returncode
