@@ -375,7 +375,13 @@ def run_one(one):
         with open(message_file, "w") as file:
             file.write(message)
         os._exit(status)
-    status, message = wait_for(process, one.seconds, message_file)
+    try:
+        status, message = wait_for(process, one.seconds, message_file)
+    except BaseException:  # the runner is told to end
+        end(process)
+        clean(directory)
+        run("rm", "-rf", "--one-file-system", directory, ok=False)
+        raise
     left = clean(directory)
     if left and status == 0:
         status, message = 1, "it left a mount or a server behind"
@@ -387,6 +393,19 @@ def run_one(one):
     else:
         run("rm", "-rf", "--one-file-system", directory, ok=False)
     return status, message, notes
+
+
+def end(process):
+    """Lets a test put away what it made, and ends it if that takes long."""
+    descriptor = os.pidfd_open(process)
+    os.kill(process, signal.SIGTERM)
+    import select
+    if not select.select([descriptor], [], [], 60)[0]:
+        clean(Context.directory)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process, signal.SIGKILL)
+    os.close(descriptor)
+    os.waitpid(process, 0)
 
 
 def wait_for(process, seconds, message_file):
