@@ -98,7 +98,9 @@ def removing_and_purging():
             expect(os.path.exists(machine.path("/" + directory)), f"{directory} is missing")
     machine.write("/var/lib/efs-server/user-data/files/kept", "a volume")
     machine.run("dpkg", "--purge", *OURS)
-    left = [path for path in everything(machine) - before if "efs" in path and not path.startswith(("/packages", "/var/lib/dpkg", "/var/cache"))]
+    ours = ("efs", "_efs", "mount.fuse.efs")
+    left = [path for path in everything(machine) - before
+            if any(name.startswith(ours) for name in path.split("/")) and not path.startswith(("/packages", "/var/lib/dpkg", "/var/cache"))]
     expect_equal(sorted(left), ["/var/lib/efs-server", "/var/lib/efs-server/user-data", "/var/lib/efs-server/user-data/files",
                                 "/var/lib/efs-server/user-data/files/kept"], "what purging leaves")
 
