@@ -13,9 +13,10 @@ bindir = $(DESTDIR)$(PREFIX)/bin
 sharedir = $(DESTDIR)$(PREFIX)/share
 # mount(8) looks for its helpers only there.
 sbindir = $(DESTDIR)/sbin
+libdir = $(DESTDIR)$(PREFIX)/lib
 
 .NOTPARALLEL:
-.PHONY: help run build test test-full test-swift test-end-to-end bench format lint install uninstall clean setup setup-tests
+.PHONY: help run build programs deb test test-full test-shipping setup-packaging setup-shipping test-swift test-end-to-end bench format lint install uninstall clean setup setup-tests
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,7 +30,15 @@ setup: ## Install the Debian packages that the build needs
 setup-tests: ## Install the packages that the tests use too
 	@scripts/setup --tests
 
-build: setup ## Build the release executables into .build/release
+setup-packaging:
+	@scripts/setup --packaging
+
+setup-shipping:
+	@scripts/setup --shipping
+
+build: setup programs ## Build the release executables into .build/release
+
+programs:
 	@# With the Swift libraries inside: what is installed runs where there is no toolchain.
 	@for program in $(programs); do $(SWIFT) build -c release --product "$$program" --static-swift-stdlib; done
 
@@ -45,6 +54,10 @@ test-end-to-end:
 test-full: setup-tests build ## Run all tests and the long ones
 	@EFS_TEST_FULL=1 scripts/test-swift
 	@Tests/EndToEnd/run --full
+	@if [ "$$(id -u)" = 0 ]; then $(MAKE) test-shipping; else echo "make: note: test-shipping needs root and was left out"; fi
+
+test-shipping: setup-shipping programs ## Make packages and images and run what is in them (as root)
+	@Tests/Shipping/run
 
 bench: setup-tests build ## Compare a mount with a plain directory, and with gocryptfs if it is installed
 	@scripts/bench
@@ -55,12 +68,16 @@ format: ## Format the sources
 lint: ## Check format, layering, lengths and banned calls
 	@$(SWIFT) format lint --strict --recursive --parallel Package.swift Sources Tests
 	@scripts/tidy
+	@scripts/lint-packaging
+
+deb: setup-packaging programs ## Make Debian packages in .build/packages
+	@scripts/package
 
 install: build ## Install under PREFIX (/usr/local), within DESTDIR
-	@DESTDIR="$(DESTDIR)" scripts/install "$(bindir)" "$(sharedir)" "$(sbindir)"
+	@DESTDIR="$(DESTDIR)" scripts/install "$(bindir)" "$(sharedir)" "$(sbindir)" "$(libdir)"
 
 uninstall: ## Remove what install put there
-	@DESTDIR="$(DESTDIR)" scripts/install --remove "$(bindir)" "$(sharedir)" "$(sbindir)"
+	@DESTDIR="$(DESTDIR)" scripts/install --remove "$(bindir)" "$(sharedir)" "$(sbindir)" "$(libdir)"
 
 clean: ## Remove what was built
 	@rm -rf .build

@@ -49,6 +49,7 @@ let engineTargets: [Target] = [
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
     .target(name: "CSyscalls"),
+    layer("ProductVersion"),
     .target(name: "CURing", linkerSettings: [.linkedLibrary("uring")]),
     layer("Syscalls", ["CSyscalls", .product(name: "SystemPackage", package: "swift-system")]),
     layer("Records"),
@@ -136,7 +137,7 @@ let networkTargets: [Target] = [
         name: "efs",
         dependencies: [
             "Mount", "FUSE", "Archive", "FileSystem", "Log", "KeyManagement", "Sealing", "Syscalls", "CSyscalls", "Client", "Identity",
-            "Transfer",
+            "Transfer", "ProductVersion",
             .product(name: "NIOCore", package: "swift-nio"),
             .product(name: "SystemPackage", package: "swift-system"),
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -146,7 +147,7 @@ let networkTargets: [Target] = [
     .target(
         name: "Server",
         dependencies: [
-            "FileSystem", "Identity", "KeyManagement", "Sealing", "Syscalls",
+            "FileSystem", "Identity", "KeyManagement", "ProductVersion", "Sealing", "Syscalls",
             .product(name: "SystemPackage", package: "swift-system"),
             .product(name: "Crypto", package: "swift-crypto"),
             .product(name: "Logging", package: "swift-log"),
@@ -172,14 +173,14 @@ let networkTargets: [Target] = [
     .executableTarget(
         name: "efs-server",
         dependencies: [
-            "Server", "Sealing", "Syscalls", .product(name: "Logging", package: "swift-log"),
+            "Server", "ProductVersion", "Sealing", "Syscalls", .product(name: "Logging", package: "swift-log"),
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ],
         swiftSettings: strict),
     .executableTarget(
         name: "efsctl",
         dependencies: [
-            "Server", "Identity", "KeyManagement", "Sealing", "Syscalls",
+            "Server", "Identity", "KeyManagement", "ProductVersion", "Sealing", "Syscalls",
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
             .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
             .product(name: "NIOHTTP1", package: "swift-nio"),
@@ -188,7 +189,7 @@ let networkTargets: [Target] = [
     .executableTarget(
         name: "efsc",
         dependencies: [
-            "Client", "Transfer", "Identity", "KeyManagement", "Sealing", "Syscalls", "CEditline",
+            "Client", "Transfer", "Identity", "KeyManagement", "ProductVersion", "Sealing", "Syscalls", "CEditline",
             .product(name: "NIOCore", package: "swift-nio"),
             .product(name: "ArgumentParser", package: "swift-argument-parser"),
         ],

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import Logging
+import ProductVersion
 import Sealing
 import Server
 import Syscalls
@@ -8,7 +9,7 @@ import Syscalls
 struct ServerCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "efs-server", abstract: "Serves encrypted volumes over HTTPS.",
-        discussion: "Administered with efsctl. docs/SERVER.md describes all of it.",
+        discussion: "Administered with efsctl. docs/SERVER.md describes all of it.", version: "efs-server \(ProductVersion.text)",
         subcommands: [ServeCommand.self, MakeStarterKeyCommand.self], defaultSubcommand: ServeCommand.self)
 
     /// Runs the command line; one line for an error, and an exit status.

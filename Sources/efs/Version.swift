@@ -1,6 +1,7 @@
-/// The version of the program; CHANGELOG.md says what is in it.
+import ProductVersion
+
 enum Version {
-    static let current = "0.1.0"
+    static let current = ProductVersion.text
     /// The newest format of a volume that it reads and writes: docs/FORMAT.md.
     static let format = 1
 }

@@ -3,6 +3,7 @@ import Client
 import Dispatch
 import Glibc
 import KeyManagement
+import ProductVersion
 import Sealing
 import Synchronization
 import Syscalls
@@ -76,6 +77,7 @@ struct ShellCommand: ParsableCommand {
             'help' within it lists its commands. With --batch, or when standard input is no terminal, commands are read from \
             there without questions, and the first that fails ends it with its exit status.
             """,
+        version: "efsc \(ProductVersion.text)",
         helpNames: [.long])
 
     @Option(

@@ -42,9 +42,10 @@ struct AdminClient {
             head.headers.add(name: "Host", value: "localhost")
             head.headers.add(name: "Connection", value: "close")
             if let body { head.headers.add(name: "Content-Length", value: String(body.count)) }
-            try await outbound.write(.head(head))
-            if let body { try await outbound.write(.body(.byteBuffer(ByteBuffer(bytes: body)))) }
-            try await outbound.write(.end(nil))
+            // In one piece: the server may answer what it need not read on, and close, before a second one is sent.
+            var parts: [HTTPClientRequestPart] = [.head(head)]
+            if let body { parts.append(.body(.byteBuffer(ByteBuffer(bytes: body)))) }
+            try await outbound.write(contentsOf: parts + [.end(nil)])
             var status = 0
             var hint: String?
             var answer: [UInt8] = []

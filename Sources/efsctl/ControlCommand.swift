@@ -3,6 +3,7 @@ import FoundationEssentials
 import Glibc
 import Identity
 import KeyManagement
+import ProductVersion
 import Sealing
 import Server
 import Syscalls
@@ -10,7 +11,7 @@ import Syscalls
 /// `efsctl`: administers an efs-server over its Unix socket.
 struct ControlCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "efsctl", abstract: "Administers an efs-server.",
+        commandName: "efsctl", abstract: "Administers an efs-server.", version: "efsctl \(ProductVersion.text)",
         subcommands: [
             CreateFileSystem.self, ListFileSystems.self, CreateUser.self, ListUsers.self, RevokeUser.self, RenewCertificate.self,
             ClearCache.self, Status.self, Unseal.self, Seal.self, Reload.self,
@@ -39,7 +40,9 @@ struct ControlCommand: AsyncParsableCommand {
 
 /// Which server, and how it is talked to.
 struct ServerOption: ParsableArguments {
-    @Option(name: .customLong("socket"), help: "The server's admin socket (EFS_ADMIN_SOCKET, /efs/server/admin.sock).") var path: String?
+    @Option(
+        name: .customLong("socket"), help: "The server's admin socket (EFS_ADMIN_SOCKET, that of the systemd unit, /efs/server/admin.sock)."
+    ) var path: String?
 
     func send(_ name: String, _ command: AdminCommand = AdminCommand()) async throws -> AdminAnswer {
         let body = try await client.send("/admin/\(name)", command)
@@ -47,7 +50,13 @@ struct ServerOption: ParsableArguments {
     }
 
     var client: AdminClient {
-        AdminClient(socket: path ?? getenv("EFS_ADMIN_SOCKET").map { String(cString: $0) } ?? "/efs/server/admin.sock")
+        AdminClient(socket: path ?? getenv("EFS_ADMIN_SOCKET").map { String(cString: $0) } ?? Self.standardSocket)
+    }
+
+    /// The systemd unit keeps the socket in the service's own directory below /run, which is there as long as it runs.
+    private static var standardSocket: String {
+        let ofUnit = "/run/efs-server"
+        return access(ofUnit, F_OK) == 0 ? ofUnit + "/admin.sock" : "/efs/server/admin.sock"
     }
 }
 

@@ -305,11 +305,14 @@ def run_as_user(arguments):
         return 1
     with tempfile.TemporaryDirectory(prefix="efs-e2e-user.", dir="/var/tmp") as copy, ordinary_user() as as_user:
         os.chmod(copy, 0o755)
-        for name in ("Tests/EndToEnd", "scripts", "docs", "man"):
+        for name in ("Tests/EndToEnd", "scripts", "docs", "man", "packaging"):
             shutil.copytree(os.path.join(ROOT, name), os.path.join(copy, name), ignore=shutil.ignore_patterns("__pycache__"))
         binary = os.path.join(copy, ".build/release/efs")
         os.makedirs(os.path.dirname(binary))
         shutil.copy(Settings.efs, binary)
+        for name in ("efs-server", "efsc", "efsctl"):
+            if os.path.exists(os.path.join(os.path.dirname(Settings.efs), name)):
+                shutil.copy(os.path.join(os.path.dirname(Settings.efs), name), os.path.dirname(binary))
         run("chmod", "-R", "a+rX", copy)
         program = os.path.join(copy, "Tests/EndToEnd/run")
         return subprocess.run([*as_user, sys.executable, program, *arguments], cwd="/", check=False).returncode
@@ -372,7 +375,13 @@ def run_one(one):
         with open(message_file, "w") as file:
             file.write(message)
         os._exit(status)
-    status, message = wait_for(process, one.seconds, message_file)
+    try:
+        status, message = wait_for(process, one.seconds, message_file)
+    except BaseException:  # the runner is told to end
+        end(process)
+        clean(directory)
+        run("rm", "-rf", "--one-file-system", directory, ok=False)
+        raise
     left = clean(directory)
     if left and status == 0:
         status, message = 1, "it left a mount or a server behind"
@@ -384,6 +393,19 @@ def run_one(one):
     else:
         run("rm", "-rf", "--one-file-system", directory, ok=False)
     return status, message, notes
+
+
+def end(process):
+    """Lets a test put away what it made, and ends it if that takes long."""
+    descriptor = os.pidfd_open(process)
+    os.kill(process, signal.SIGTERM)
+    import select
+    if not select.select([descriptor], [], [], 60)[0]:
+        clean(Context.directory)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process, signal.SIGKILL)
+    os.close(descriptor)
+    os.waitpid(process, 0)
 
 
 def wait_for(process, seconds, message_file):

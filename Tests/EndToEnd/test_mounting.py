@@ -527,27 +527,36 @@ def others_are_let_in_only_if_the_administrator_allows_it():
 @test(engine=True)
 def what_is_installed_works():
     """make install and uninstall, without the build."""
-    if not os.path.exists(os.path.join(ROOT, ".build/release/efs")):
+    programs = ("efs", "efs-server", "efsc", "efsctl")
+    if not all(os.path.exists(os.path.join(ROOT, ".build/release", program)) for program in programs):
         raise Skipped("no release build")
     top = scratch("package")
-    places = [f"{top}/opt/efs/bin", f"{top}/opt/efs/share", f"{top}/sbin"]
+    places = [f"{top}/opt/efs/bin", f"{top}/opt/efs/share", f"{top}/sbin", f"{top}/opt/efs/lib"]
     run(os.path.join(ROOT, "scripts/install"), *places, env={"DESTDIR": top})
     expect_equal(run(f"{top}/opt/efs/bin/efs", "--version").out, efs("--version").out, "the version")
     expect_equal(os.readlink(f"{top}/sbin/mount.fuse.efs"), "/opt/efs/bin/efs", "the mount helper")
     found = sorted(os.path.relpath(os.path.join(where, name), top) for where, _, names in os.walk(top) for name in names)
-    expect_equal(found, [
-        "opt/efs/bin/efs", "opt/efs/share/bash-completion/completions/efs", "opt/efs/share/fish/vendor_completions.d/efs.fish",
-        "opt/efs/share/man/man1/efs.1", "opt/efs/share/man/man8/mount.fuse.efs.8", "opt/efs/share/zsh/site-functions/_efs",
-        "sbin/mount.fuse.efs"], "what is installed")
-    # No toolchain is needed to run it.
-    libraries = run("ldd", f"{top}/opt/efs/bin/efs").out
-    expect("swift" not in libraries.lower() and "not found" not in libraries, f"it needs {libraries}")
+    wanted = ["lib/systemd/system/efs-mount@.service", "lib/systemd/system/efs-server.service", "lib/sysusers.d/efs-server.conf",
+              "share/man/man1/efs.1", "share/man/man1/efsc.1", "share/man/man8/efs-server.8", "share/man/man8/efsctl.8",
+              "share/man/man8/mount.fuse.efs.8"]
+    for program in programs:
+        wanted += [f"bin/{program}", f"share/bash-completion/completions/{program}", f"share/fish/vendor_completions.d/{program}.fish",
+                   f"share/zsh/site-functions/_{program}"]
+        # No toolchain is needed to run it.
+        libraries = run("ldd", f"{top}/opt/efs/bin/{program}").out
+        expect("swift" not in libraries.lower() and "not found" not in libraries, f"{program} needs {libraries}")
+        run("bash", "-n", f"{top}/opt/efs/share/bash-completion/completions/{program}")
+    expect_equal(found, sorted([f"opt/efs/{path}" for path in wanted] + ["sbin/mount.fuse.efs"]), "what is installed")
+    for unit in ("efs-server.service", "efs-mount@.service"):
+        with open(f"{top}/opt/efs/lib/systemd/system/{unit}") as file:
+            text = file.read()
+        expect("=/opt/efs/bin/efs" in text and "@bindir@" not in text, f"{unit} runs something else")
     run(os.path.join(ROOT, "scripts/install"), "--remove", *places, env={"DESTDIR": top})
     expect_equal([names for _, _, names in os.walk(top) if names], [], "what uninstall leaves")
     if not IS_ROOT:
         # Into a home: the helper's directory belongs to root.
         home = scratch("home")
-        result = run(os.path.join(ROOT, "scripts/install"), f"{home}/bin", f"{home}/share", "/sbin", env={"DESTDIR": ""})
+        result = run(os.path.join(ROOT, "scripts/install"), f"{home}/bin", f"{home}/share", "/sbin", f"{home}/lib", env={"DESTDIR": ""})
         expect("mount.fuse.efs" in result.err and "root" in result.err, f"it says {result.err!r}")
         expect(os.access(f"{home}/bin/efs", os.X_OK), "efs is not there")
 

@@ -1,6 +1,7 @@
 import HTTPTypes
 import Identity
 package import Logging
+import ProductVersion
 import Sealing
 import Synchronization
 package import Syscalls
@@ -85,14 +86,10 @@ package final class ServerCore: Sendable {
         switch currentState {
         case .ready(let instance):
             PublicDescription(
-                version: ServerVersion.text, state: "ready", serverID: Base64URL.encode(instance.serverID),
+                version: ProductVersion.text, state: "ready", serverID: Base64URL.encode(instance.serverID),
                 instanceKey: Base64URL.encode(instance.instanceKey.publicKey.rawBytes))
-        case .sealed: PublicDescription(version: ServerVersion.text, state: "sealed")
-        case .stopping: PublicDescription(version: ServerVersion.text, state: "stopping")
+        case .sealed: PublicDescription(version: ProductVersion.text, state: "sealed")
+        case .stopping: PublicDescription(version: ProductVersion.text, state: "stopping")
         }
     }
-}
-
-enum ServerVersion {
-    static let text = "0.2.0"
 }
