@@ -131,6 +131,10 @@ final class RealRunner {
         let descriptor = try check(openat(descriptors[directory], ".", O_RDONLY | O_DIRECTORY))
         guard let stream = fdopendir(descriptor) else { throw Errno(rawValue: errno) }
         defer { closedir(stream) }
+        // Of a directory that was removed readdir(3) makes an empty one.
+        var first = [UInt8](repeating: 0, count: 4096)
+        try check(GNU.getdents64(descriptor, &first, first.count))
+        lseek(descriptor, 0, SEEK_SET)
         var entries: [Outcome.Entry] = []
         errno = 0
         while let entry = readdir(stream) {
