@@ -103,6 +103,17 @@ let engineTargets: [Target] = [
             "Mount", "FUSE", "FileSystem", "MetadataStore", "ChunkStore", "Syscalls", "LinuxTesting",
             .product(name: "Logging", package: "swift-log"),
         ]),
+    // Makes system calls for PosixTests as another user and in another process.
+    .executableTarget(
+        name: "PosixHelper",
+        dependencies: ["LinuxTesting", "CSyscalls", .product(name: "SystemPackage", package: "swift-system")],
+        path: "Tests/PosixHelper", swiftSettings: strict),
+    tests(
+        "PosixTests",
+        [
+            "PosixHelper", "Mount", "FileSystem", "KeyManagement", "Sealing", "Syscalls", "CSyscalls", "LinuxTesting",
+            .product(name: "Logging", package: "swift-log"),
+        ]),
 ]
 
 let networkTargets: [Target] = [

@@ -18,11 +18,16 @@ package struct FileHandle {
 
     /// The content of the file, found by the handle alone.
     package func read(in mountPoint: String) throws(Errno) -> [UInt8] {
+        let file = OwnedDescriptor(adopting: try open(in: mountPoint, O_RDONLY))
+        return try withExtendedLifetime(file) { () throws(Errno) in try readAll("/proc/self/fd/\(file.rawValue)") }
+    }
+
+    /// open_by_handle_at(2); the descriptor is the caller's to close.
+    package func open(in mountPoint: String, _ flags: CInt) throws(Errno) -> CInt {
         let mount = try openFile(mountPoint, O_RDONLY)
         var bytes = bytes
         let call = function(
             "open_by_handle_at", as: (@convention(c) (CInt, UnsafeMutableRawPointer, CInt) -> CInt).self)
-        let descriptor = try checked(call(mount.rawValue, &bytes, O_RDONLY))
-        return try readAll("/proc/self/fd/\(descriptor)")
+        return try checked(call(mount.rawValue, &bytes, flags))
     }
 }

@@ -2,7 +2,7 @@ package import Glibc
 
 // Calls and constants of Linux that Swift's Glibc module leaves out, found by name in the C library.
 
-func function<T>(_ name: String, as type: T.Type) -> T {
+package func function<T>(_ name: String, as type: T.Type) -> T {
     guard let address = dlsym(nil, name) else { fatalError("the C library has no \(name)") }
     return unsafeBitCast(address, to: type)
 }
@@ -41,22 +41,25 @@ package let temporaryFileFlag: CInt = 0o20200000
 package let seekData: CInt = 3
 package let seekHole: CInt = 4
 
-package func setxattr(_ path: String, _ name: String, _ value: [UInt8], _ flags: CInt) -> CInt {
-    function("setxattr", as: (@convention(c) (Path, Path, UnsafeRawPointer, Int, CInt) -> CInt).self)(
+package func setxattr(_ path: String, _ name: String, _ value: [UInt8], _ flags: CInt, followsLinks: Bool = true) -> CInt {
+    function(followsLinks ? "setxattr" : "lsetxattr", as: (@convention(c) (Path, Path, UnsafeRawPointer, Int, CInt) -> CInt).self)(
         path, name, value, value.count, flags)
 }
 
 /// With no `value` the length alone.
-package func getxattr(_ path: String, _ name: String, _ value: UnsafeMutableRawPointer?, _ size: Int) -> Int {
-    function("getxattr", as: (@convention(c) (Path, Path, UnsafeMutableRawPointer?, Int) -> Int).self)(path, name, value, size)
+package func getxattr(
+    _ path: String, _ name: String, _ value: UnsafeMutableRawPointer?, _ size: Int, followsLinks: Bool = true
+) -> Int {
+    function(followsLinks ? "getxattr" : "lgetxattr", as: (@convention(c) (Path, Path, UnsafeMutableRawPointer?, Int) -> Int).self)(
+        path, name, value, size)
 }
 
-package func listxattr(_ path: String) -> Int {
-    function("listxattr", as: (@convention(c) (Path, UnsafeMutableRawPointer?, Int) -> Int).self)(path, nil, 0)
+package func listxattr(_ path: String, _ names: UnsafeMutableRawPointer? = nil, _ size: Int = 0) -> Int {
+    function("listxattr", as: (@convention(c) (Path, UnsafeMutableRawPointer?, Int) -> Int).self)(path, names, size)
 }
 
-package func removexattr(_ path: String, _ name: String) -> CInt {
-    function("removexattr", as: (@convention(c) (Path, Path) -> CInt).self)(path, name)
+package func removexattr(_ path: String, _ name: String, followsLinks: Bool = true) -> CInt {
+    function(followsLinks ? "removexattr" : "lremovexattr", as: (@convention(c) (Path, Path) -> CInt).self)(path, name)
 }
 
 package let xattrCreate: CInt = 1

@@ -8,11 +8,7 @@ import Testing
 /// Files that a process has open and has written to, while the kernel has not written the bytes on: a search for data or holes must
 /// know of them.
 @Suite(.serialized) struct UnwrittenDataTests {
-    /// io_uring only where the kernel offers it.
-    static var transports: [MountOptions.Transport] {
-        let parameter = (try? readFile("/sys/module/fuse/parameters/enable_uring")) ?? []
-        return parameter.first == UInt8(ascii: "Y") ? [.classic, .uring] : [.classic]
-    }
+    static let transports: [MountOptions.Transport] = FUSEOverURing.isOn ? [.classic, .uring] : [.classic]
 
     private static func bytes(_ count: Int, _ seed: UInt8 = 1) -> [UInt8] {
         var bytes = [UInt8](repeating: seed, count: count)

@@ -182,7 +182,7 @@ extension FileSystem {
                 if inode.flags.contains(.inline) { try endInline(id, &inode, writtenTo: 0..<0, stripe) }
                 reached = try editExtents(id, &inode, from: range.lowerBound, to: range.upperBound, new: nil, stripe)
             }
-            noteWrite(id, &inode, end: reached, clearsSetIDs, stripe.batch)
+            noteWrite(id, &inode, end: reached, WriteEffects(clearsSetIDs: clearsSetIDs), stripe.batch)
             try commit(id, inode, stripe)
             return reached
         }

@@ -6,25 +6,30 @@ public import SystemPackage
 extension FileSystem {
     /// Writes all of `data`, growing the file. EFBIG past 2^63-1.
     /// - Parameter clearsSetIDs: as the kernel's FUSE_WRITE_KILL_SUIDGID asks.
-    public func write(_ inode: InodeID, at offset: UInt64, from data: UnsafeRawBufferPointer, clearsSetIDs: Bool = false) throws(Errno) {
+    /// - Parameter isWriteback: the bytes were written before, to a cache that took a program's capabilities away at that time. Those that it
+    ///   was given since stay.
+    public func write(
+        _ inode: InodeID, at offset: UInt64, from data: UnsafeRawBufferPointer, clearsSetIDs: Bool = false, isWriteback: Bool = false
+    ) throws(Errno) {
         try requireWritable()
         guard offset <= FileLimits.maximumSizeBytes, UInt64(data.count) <= FileLimits.maximumSizeBytes - offset else { throw .fileTooLarge }
         var done = 0
         while done < data.count {
             let count = min(data.count - done, ChunkLocation.maximumSizeBytes)
             let run = UnsafeRawBufferPointer(rebasing: data[done..<done + count])
-            try writeRun(inode.rawValue, at: offset + UInt64(done), run, clearsSetIDs)
+            try writeRun(
+                inode.rawValue, at: offset + UInt64(done), run, WriteEffects(clearsSetIDs: clearsSetIDs, keepsCapability: isWriteback))
             done += count
         }
     }
 
     /// At most one chunk.
-    private func writeRun(_ id: UInt64, at offset: UInt64, _ data: UnsafeRawBufferPointer, _ clearsSetIDs: Bool) throws(Errno) {
+    private func writeRun(_ id: UInt64, at offset: UInt64, _ data: UnsafeRawBufferPointer, _ effects: WriteEffects) throws(Errno) {
         let end = offset + UInt64(data.count)
         let isWritten = try withInode(id) { (stripe, found) throws(Errno) in
             try requireRegular(found)
             guard canBeInline(found, end: end) else { return false }
-            try writeInline(id, found, at: offset, data, clearsSetIDs, stripe)
+            try writeInline(id, found, at: offset, data, effects, stripe)
             return true
         }
         if isWritten { return }
@@ -36,7 +41,7 @@ extension FileSystem {
             if end > inode.size { try removeStaleTail(id, &inode, stripe) }
             stripe.batch.reset()
             if inode.flags.contains(.inline) { try endInline(id, &inode, writtenTo: offset..<end, stripe) }
-            try place(Extent(start: offset, length: end - offset, chunk: chunk), of: id, inode, clearsSetIDs, stripe, &placed)
+            try place(Extent(start: offset, length: end - offset, chunk: chunk), of: id, inode, effects, stripe, &placed)
         }
     }
 
@@ -54,25 +59,31 @@ extension FileSystem {
 
     /// Puts the extent of a chunk that was written into the file, from `from` on, with what the stripe's batch holds already.
     private func place(
-        _ extent: Extent, of id: UInt64, _ found: Inode, _ clearsSetIDs: Bool, _ stripe: Stripe, _ from: inout UInt64
+        _ extent: Extent, of id: UInt64, _ found: Inode, _ effects: WriteEffects, _ stripe: Stripe, _ from: inout UInt64
     ) throws(Errno) {
         var inode = found
         while from < extent.end {
             let rest = extent.part(from: from, to: extent.end)
             let reached = try editExtents(id, &inode, from: from, to: extent.end, new: rest, stripe)
-            noteWrite(id, &inode, end: reached, clearsSetIDs, stripe.batch)
+            noteWrite(id, &inode, end: reached, effects, stripe.batch)
             try commit(id, inode, stripe)
             from = reached
             stripe.batch.reset()
         }
     }
 
+    /// What a write does to the rights that a program has.
+    struct WriteEffects {
+        var clearsSetIDs: Bool
+        var keepsCapability = false
+    }
+
     /// What any write does to the inode.
-    func noteWrite(_ id: UInt64, _ inode: inout Inode, end: UInt64, _ clearsSetIDs: Bool, _ batch: RecordBatch) {
+    func noteWrite(_ id: UInt64, _ inode: inout Inode, end: UInt64, _ effects: WriteEffects, _ batch: RecordBatch) {
         inode.size = max(inode.size, end)
         inode.touchContent(environment.now())
-        if clearsSetIDs { inode.clearSetIDs() }
-        dropCapability(id, &inode, batch)
+        if effects.clearsSetIDs { inode.clearSetIDs() }
+        if !effects.keepsCapability { dropCapability(id, &inode, batch) }
     }
 }
 
@@ -92,7 +103,7 @@ extension FileSystem {
     }
 
     private func writeInline(
-        _ id: UInt64, _ found: Inode, at offset: UInt64, _ data: UnsafeRawBufferPointer, _ clearsSetIDs: Bool, _ stripe: Stripe
+        _ id: UInt64, _ found: Inode, at offset: UInt64, _ data: UnsafeRawBufferPointer, _ effects: WriteEffects, _ stripe: Stripe
     ) throws(Errno) {
         var inode = found
         stripe.bytes.reset()
@@ -110,7 +121,7 @@ extension FileSystem {
         }
         inode.flags.insert(.inline)
         inode.allocatedBytes = max(UInt64(old.count), end)
-        noteWrite(id, &inode, end: end, clearsSetIDs, batch)
+        noteWrite(id, &inode, end: end, effects, batch)
         try commit(id, inode, stripe)
     }
 

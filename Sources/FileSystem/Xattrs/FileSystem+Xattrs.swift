@@ -82,12 +82,16 @@ extension FileSystem {
         }
     }
 
+    /// ENODATA; but an access control list that is not there is removed without complaint, as on other file systems: the mode says all.
     public func removeExtendedAttribute(_ inode: InodeID, _ name: UnsafeRawBufferPointer) throws(Errno) {
         try requireWritable()
         try validateXattr(name)
         let id = inode.rawValue
         try withInode(id) { (stripe, found) throws(Errno) in
-            guard found.flags.contains(.hasXattrs), try get(Keys.xattr(id, name), { _ in }) else { throw .noData }
+            guard found.flags.contains(.hasXattrs), try get(Keys.xattr(id, name), { _ in }) else {
+                if !KnownXattr.flag(of: name).isDisjoint(with: [.hasAccessACL, .hasDefaultACL]) { return }
+                throw .noData
+            }
             var changed = found
             var others = false
             try scan(from: Keys.xattr(id, .init(start: nil, count: 0)), to: Keys.after(.xattr, id)) { record in

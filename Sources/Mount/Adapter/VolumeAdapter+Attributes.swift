@@ -13,7 +13,9 @@ extension VolumeAdapter {
         _ node: NodeID, handle: UInt64?, _ changes: KernelChanges, _ context: RequestContext
     ) throws(Errno) -> AttributesReply {
         try checkUser(context)
-        return AttributesReply(kernelAttributes(try fileSystem.setAttributes(InodeID(node), InodeChanges(changes))))
+        var changes = InodeChanges(changes)
+        if changes.clearsSetIDs, changes.mode == nil { changes.mode = try modeWithoutSetGroupID(node, context) }
+        return AttributesReply(kernelAttributes(try fileSystem.setAttributes(InodeID(node), changes)))
     }
 
     package func statx(

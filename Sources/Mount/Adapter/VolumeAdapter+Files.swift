@@ -13,8 +13,15 @@ extension VolumeAdapter {
         _ node: NodeID, handle: UInt64, offset: UInt64, bytes: UnsafeRawBufferPointer, _ flags: WriteFlags, _ context: RequestContext
     ) throws(Errno) -> Int {
         let clearsSetIDs = flags.contains(.killPrivileges) ? try hasSetIDs(node) : false
-        try fileSystem.write(InodeID(node), at: offset, from: bytes, clearsSetIDs: clearsSetIDs)
-        if clearsSetIDs { forgetSetIDs(node) }
+        try fileSystem.write(InodeID(node), at: offset, from: bytes, clearsSetIDs: clearsSetIDs, isWriteback: flags.contains(.cache))
+        if clearsSetIDs {
+            if let mode = try modeWithoutSetGroupID(node, context) {
+                var changes = InodeChanges()
+                changes.mode = mode
+                _ = try fileSystem.setAttributes(InodeID(node), changes)
+            }
+            forgetSetIDs(node)
+        }
         return bytes.count
     }
 

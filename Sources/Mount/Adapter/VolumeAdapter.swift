@@ -89,6 +89,7 @@ package final class VolumeAdapter: FUSEFileSystem {
         guard context.uid != 0, try hasSetIDs(node) else { return }
         var changes = InodeChanges()
         changes.clearsSetIDs = true
+        changes.mode = try modeWithoutSetGroupID(node, context)
         _ = try fileSystem.setAttributes(InodeID(node), changes)
         forgetSetIDs(node)
     }

@@ -131,6 +131,10 @@ final class RealRunner {
         let descriptor = try check(openat(descriptors[directory], ".", O_RDONLY | O_DIRECTORY))
         guard let stream = fdopendir(descriptor) else { throw Errno(rawValue: errno) }
         defer { closedir(stream) }
+        // Of a directory that was removed readdir(3) makes an empty one.
+        var first = [UInt8](repeating: 0, count: 4096)
+        try check(GNU.getdents64(descriptor, &first, first.count))
+        lseek(descriptor, 0, SEEK_SET)
         var entries: [Outcome.Entry] = []
         errno = 0
         while let entry = readdir(stream) {
@@ -198,14 +202,18 @@ extension RealRunner {
         return .done
     }
 
+    /// As one call that is never cut short. Where it copies within one file and lets that grow, going on would copy what it made itself.
     private func copy(_ input: CInt, _ from: off_t, _ output: CInt, _ to: off_t, _ length: Int) throws(Errno) -> UInt64 {
+        var status = stat()
+        try check(fstat(input, &status))
+        let end = status.st_size
         var (from, to) = (from, to)
         var done = 0
-        while done < length {
+        repeat {
             let count = try check(GNU.copyFileRange(input, &from, output, &to, length - done, 0))
             if count == 0 { break }
             done += count
-        }
+        } while done < length && from < end
         return UInt64(done)
     }
 }

@@ -7,6 +7,7 @@ enum GNU {
     typealias Setxattr = @convention(c) (UnsafePointer<CChar>, UnsafePointer<CChar>, UnsafeRawPointer, Int, CInt) -> CInt
     typealias Getxattr = @convention(c) (UnsafePointer<CChar>, UnsafePointer<CChar>, UnsafeMutableRawPointer, Int) -> Int
     typealias Removexattr = @convention(c) (UnsafePointer<CChar>, UnsafePointer<CChar>) -> CInt
+    typealias Getdents64 = @convention(c) (CInt, UnsafeMutableRawPointer, Int) -> Int
     typealias CopyFileRange =
         @convention(c) (
             CInt, UnsafeMutablePointer<off_t>, CInt, UnsafeMutablePointer<off_t>, Int, CUnsignedInt
@@ -17,6 +18,7 @@ enum GNU {
     static let setxattr = function("setxattr", Setxattr.self)
     static let getxattr = function("getxattr", Getxattr.self)
     static let removexattr = function("removexattr", Removexattr.self)
+    static let getdents64 = function("getdents64", Getdents64.self)
     static let copyFileRange = function("copy_file_range", CopyFileRange.self)
 
     static let pathOnly: CInt = 0o10000000
