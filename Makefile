@@ -15,7 +15,7 @@ sharedir = $(DESTDIR)$(PREFIX)/share
 sbindir = $(DESTDIR)/sbin
 
 .NOTPARALLEL:
-.PHONY: help run build test test-full test-swift test-end-to-end bench format lint install uninstall clean setup setup-tests
+.PHONY: help run build test test-full test-swift test-end-to-end bench bench-server format lint install uninstall clean setup setup-tests
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ test-end-to-end:
 test-full: setup-tests build ## Run all tests and the long ones
 	@EFS_TEST_FULL=1 scripts/test-swift
 	@Tests/EndToEnd/run --full
+
+bench-server: setup-tests build ## Compare efs-server with nginx and with rclone over a crypt remote
+	@scripts/bench-server
 
 bench: setup-tests build ## Compare a mount with a plain directory, and with gocryptfs if it is installed
 	@scripts/bench
