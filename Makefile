@@ -16,7 +16,7 @@ sbindir = $(DESTDIR)/sbin
 libdir = $(DESTDIR)$(PREFIX)/lib
 
 .NOTPARALLEL:
-.PHONY: help run build programs deb test test-full test-shipping setup-packaging setup-shipping test-swift test-end-to-end bench format lint install uninstall clean setup setup-tests
+.PHONY: help run build programs deb test test-full test-shipping setup-packaging setup-shipping test-swift test-end-to-end bench bench-server format lint install uninstall clean setup setup-tests
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ test-full: setup-tests build ## Run all tests and the long ones
 
 test-shipping: setup-shipping programs ## Make packages and images and run what is in them (as root)
 	@Tests/Shipping/run
+
+bench-server: setup-tests build ## Compare efs-server with nginx and with rclone over a crypt remote
+	@scripts/bench-server
 
 bench: setup-tests build ## Compare a mount with a plain directory, and with gocryptfs if it is installed
 	@scripts/bench

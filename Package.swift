@@ -158,15 +158,17 @@ let networkTargets: [Target] = [
     .target(
         name: "Server",
         dependencies: [
-            "FileSystem", "Identity", "KeyManagement", "ProductVersion", "Sealing", "Syscalls",
+            "FileSystem", "Mount", "Identity", "KeyManagement", "ProductVersion", "Sealing", "Syscalls", "CSyscalls",
             .product(name: "SystemPackage", package: "swift-system"),
             .product(name: "Crypto", package: "swift-crypto"),
             .product(name: "Logging", package: "swift-log"),
             .product(name: "NIOCore", package: "swift-nio"),
             .product(name: "NIOPosix", package: "swift-nio"),
             .product(name: "NIOTLS", package: "swift-nio"),
+            .product(name: "NIOHTTP1", package: "swift-nio"),
             .product(name: "NIOSSL", package: "swift-nio-ssl"),
             .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+            .product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras"),
             .product(name: "HTTPTypes", package: "swift-http-types"),
             .product(name: "RawStructuredFieldValues", package: "swift-http-structured-headers"),
             .product(name: "X509", package: "swift-certificates"),
@@ -220,7 +222,7 @@ let networkTargets: [Target] = [
     tests(
         "ServerTests",
         [
-            "Server", "FileSystem", "Identity", "Sealing", "Syscalls",
+            "Server", "FileSystem", "Identity", "Sealing", "Syscalls", "LinuxTesting",
             .product(name: "SystemPackage", package: "swift-system"),
             .product(name: "Crypto", package: "swift-crypto"),
             .product(name: "Logging", package: "swift-log"),

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "CSyscalls.h"
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
@@ -18,6 +19,11 @@ int efs_open(int directory, const char *path, int flags, unsigned int mode) {
 
 int efs_fallocate(int descriptor, int mode, int64_t offset, int64_t length) {
     return fallocate(descriptor, mode, offset, length);
+}
+
+void efs_keep_freed_memory(int largest_block, int kept) {
+    mallopt(M_MMAP_THRESHOLD, largest_block);
+    mallopt(M_TRIM_THRESHOLD, kept);
 }
 
 void efs_name_thread(const char *name) {

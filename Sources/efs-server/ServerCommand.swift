@@ -62,6 +62,9 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "The most requests of a user in a second.") var rate = 2000
     @Option(help: "Seconds for the TLS handshake.") var headTimeout = 10
     @Option(help: "Seconds without progress after which a connection is closed.") var idleTimeout = 30
+    @Option(name: .customLong("mount"), help: "FS=DIR: also mounts that file system on the directory; may be repeated.")
+    var mounts: [String] = []
+    @Flag(help: "Every user of the machine may enter the mounts; file modes decide what they may do.") var mountAllowOther = false
     @Option(help: "trace, debug, info, notice, warning, error or critical.") var logLevel = "info"
 
     func run() async throws {
@@ -87,6 +90,8 @@ struct ServeCommand: AsyncParsableCommand {
         options.headTimeoutSeconds = max(1, headTimeout)
         options.idleTimeoutSeconds = max(1, idleTimeout)
         if !host.isEmpty { options.hostNames = host }
+        options.mounts = try mounts.map(Self.fileSystemAndDirectory)
+        options.mountsAllowOthers = mountAllowOther
         let server = try ServerCore(options: options, logger: Logger(label: "efs-server"))
         try await ServerProcess(server: server, handlesSignals: true).run(starterKey: key)
     }
@@ -97,6 +102,13 @@ struct ServeCommand: AsyncParsableCommand {
             throw ValidationError("--metrics-address: '\(text)' is no address and port")
         }
         return (String(text[..<colon]), port)
+    }
+
+    private static func fileSystemAndDirectory(_ text: String) throws -> (fileSystem: String, directory: String) {
+        guard let equals = text.firstIndex(of: "="), equals != text.startIndex, text.index(after: equals) != text.endIndex else {
+            throw ValidationError("--mount: '\(text)' is not FS=DIR, such as user-data=/mnt/user-data")
+        }
+        return (String(text[..<equals]), String(text[text.index(after: equals)...]))
     }
 
     /// From the first source that is given; nil leaves the server sealed.

@@ -1,4 +1,6 @@
 import Sealing
+import Server
 
 ProcessHardening.apply()
+MemoryReuse.apply()
 await ServerCommand.runToExit()

@@ -8,7 +8,9 @@ import SystemPackage
 public final class Notifier: @unchecked Sendable {
     // Unchecked: the fields are touched only with `monitor` held.
     private var queue: [Notification] = []
-    private var isSending = false
+    /// Notifications that were queued, and those of them that the kernel has.
+    private var postedCount: UInt64 = 0
+    private var sentCount: UInt64 = 0
     private var ended = false
     private var dropped: UInt64 = 0
 
@@ -30,8 +32,17 @@ public final class Notifier: @unchecked Sendable {
                 return false
             }
             queue.append(notification)
+            postedCount += 1
             monitor.broadcast()
             return true
+        }
+    }
+
+    /// As `post`; where the queue is full it waits. Nothing is sent once the session is over. Not from a handler.
+    public func postWaiting(_ notification: Notification) {
+        while !post(notification) {
+            if monitor.withLock({ ended }) { return }
+            drain()
         }
     }
 
@@ -44,7 +55,11 @@ public final class Notifier: @unchecked Sendable {
 
     /// Waits until everything queued so far has been sent, or the session is over. Not from a handler.
     public func drain() {
-        monitor.withLock { while !ended && (!queue.isEmpty || isSending) { monitor.wait() } }
+        monitor.withLock {
+            // Not until the queue is empty: others may post without end.
+            let target = postedCount
+            while !ended && sentCount < target { monitor.wait() }
+        }
     }
 
     /// Number of notifications that found no room.
@@ -52,17 +67,18 @@ public final class Notifier: @unchecked Sendable {
 
     /// Sends until `end` is called.
     package func run() {
+        var sent = 0
         while true {
             let batch: [Notification]? = monitor.withLock {
-                isSending = false
+                sentCount += UInt64(sent)
                 monitor.broadcast()
                 while queue.isEmpty && !ended { monitor.wait() }
                 if ended { return nil }
-                isSending = true
                 defer { queue = [] }
                 return queue
             }
             guard let batch else { return }
+            sent = batch.count
             for notification in batch {
                 // ENOENT: the kernel does not know the node or name, so there is nothing to invalidate. Other errors mean
                 // that the mount goes away.

@@ -5,6 +5,7 @@ package import SystemPackage
 extension VolumeAdapter {
     package func lookup(_ parent: NodeID, _ name: NameBytes, _ context: RequestContext) throws(Errno) -> Entry {
         try checkUser(context)
+        if isHidden(parent, name) { return .negative(.forever) }
         do throws(Errno) {
             return entry(try fileSystem.lookup(InodeID(parent), name, retaining: true))
         } catch .noSuchFileOrDirectory {
@@ -18,32 +19,39 @@ extension VolumeAdapter {
 
     package func symlink(_ parent: NodeID, _ name: NameBytes, target: NameBytes, _ context: RequestContext) throws(Errno) -> Entry {
         try checkUser(context)
-        return entry(
-            try fileSystem.makeSymbolicLink(InodeID(parent), name, target: target, caller: Caller(context), retaining: true))
+        try refuseHidden(parent, name)
+        return try making { () throws(Errno) in
+            try fileSystem.makeSymbolicLink(InodeID(parent), name, target: target, caller: Caller(context), retaining: true)
+        }
     }
 
     package func mknod(
         _ parent: NodeID, _ name: NameBytes, mode: UInt32, rdev: UInt32, _ context: RequestContext
     ) throws(Errno) -> Entry {
         try checkUser(context)
-        return entry(
-            try fileSystem.makeNode(
-                InodeID(parent), name, mode: mode, deviceNumber: rdev, caller: Caller(context), retaining: true))
+        try refuseHidden(parent, name)
+        return try making { () throws(Errno) in
+            try fileSystem.makeNode(InodeID(parent), name, mode: mode, deviceNumber: rdev, caller: Caller(context), retaining: true)
+        }
     }
 
     package func mkdir(_ parent: NodeID, _ name: NameBytes, mode: UInt32, _ context: RequestContext) throws(Errno) -> Entry {
         try checkUser(context)
-        return entry(
-            try fileSystem.makeDirectory(InodeID(parent), name, mode: mode, caller: Caller(context), retaining: true))
+        try refuseHidden(parent, name)
+        return try making { () throws(Errno) in
+            try fileSystem.makeDirectory(InodeID(parent), name, mode: mode, caller: Caller(context), retaining: true)
+        }
     }
 
     package func unlink(_ parent: NodeID, _ name: NameBytes, _ context: RequestContext) throws(Errno) {
         try checkUser(context)
+        if isHidden(parent, name) { throw .noSuchFileOrDirectory }
         try fileSystem.unlink(InodeID(parent), name)
     }
 
     package func rmdir(_ parent: NodeID, _ name: NameBytes, _ context: RequestContext) throws(Errno) {
         try checkUser(context)
+        if isHidden(parent, name) { throw .noSuchFileOrDirectory }
         try fileSystem.removeDirectory(InodeID(parent), name)
     }
 
@@ -52,16 +60,28 @@ extension VolumeAdapter {
         _ context: RequestContext
     ) throws(Errno) {
         try checkUser(context)
+        if isHidden(parent, name) { throw .noSuchFileOrDirectory }
+        try refuseHidden(newParent, newName)
         try fileSystem.rename(
             InodeID(parent), name, to: InodeID(newParent), newName, flags: InodeRenameFlags(rawValue: flags.rawValue),
             caller: Caller(context))
+        forgetRenamed((parent, name), (newParent, newName))
     }
 
     package func link(
         _ node: NodeID, to newParent: NodeID, _ newName: NameBytes, _ context: RequestContext
     ) throws(Errno) -> Entry {
         try checkUser(context)
-        return entry(try fileSystem.link(InodeID(node), InodeID(newParent), newName, retaining: true))
+        try refuseHidden(newParent, newName)
+        return try making { () throws(Errno) in try fileSystem.link(InodeID(node), InodeID(newParent), newName, retaining: true) }
+    }
+
+    /// The kernel asks for a new name only where it knows of none. If there is one all the same, another face has just made it: ESTALE makes
+    /// the kernel look once more, and then do with what is there as the program asked, such as open it.
+    private func making(_ make: () throws(Errno) -> InodeAttributes) throws(Errno) -> Entry {
+        do throws(Errno) { return entry(try make()) } catch {
+            throw options.isShared && error == .fileExists ? .staleNFSFileHandle : error
+        }
     }
 
     // MARK: Listing
@@ -71,7 +91,8 @@ extension VolumeAdapter {
     ) throws(Errno) {
         try checkUser(context)
         try fileSystem.listDirectory(InodeID(node), after: offset, withAttributes: false, retaining: false) { found in
-            buffer.append(inode: found.inode.rawValue, nextOffset: found.cookie, mode: found.type.modeBits, name: found.name)
+            if isHidden(node, found.name) { return true }
+            return buffer.append(inode: found.inode.rawValue, nextOffset: found.cookie, mode: found.type.modeBits, name: found.name)
         }
     }
 
@@ -80,6 +101,11 @@ extension VolumeAdapter {
     ) throws(Errno) {
         try checkUser(context)
         try fileSystem.listDirectory(InodeID(node), after: offset, withAttributes: true, retaining: true) { found in
+            // It counts as looked up, and the kernel will not give it back.
+            if isHidden(node, found.name) {
+                fileSystem.forget(found.inode, count: 1)
+                return true
+            }
             // "." and ".." come without attributes, and as node 0 do not count as looked up.
             let reply = found.attributes.map { entry($0) } ?? .negative(.zero)
             return buffer.append(

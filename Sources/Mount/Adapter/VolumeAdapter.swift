@@ -7,9 +7,10 @@ package import SystemPackage
 /// Answers the kernel's requests from a `FileSystem`. Node ids are inode numbers, so there is no table of nodes and nothing to
 /// forget but lookup counts. Stateless, and so as thread-safe as the file system is.
 ///
-/// The mount is the only way the volume changes, unless another face posts notifications. So the kernel may believe names,
-/// missing names and attributes for ever, and opening a file tells us nothing that we need: OPEN, OPENDIR and FLUSH answer
-/// ENOSYS once and are never sent again. That a file is open is held by its lookup count.
+/// The mount is the only way the volume changes, unless another face posts notifications (`MountedVolume+Sharing.swift`). So the kernel
+/// may believe names, missing names and attributes for ever, and opening a file tells us nothing that we need: OPEN, OPENDIR and FLUSH
+/// answer ENOSYS once and are never sent again. That a file is open is held by its lookup count. Where there is another face OPEN is
+/// answered, since it says who may write.
 package final class VolumeAdapter: FUSEFileSystem {
     package struct Options: Sendable {
         /// Only this user and root may enter; nil if the kernel sees to that, or everybody may.
@@ -20,15 +21,23 @@ package final class VolumeAdapter: FUSEFileSystem {
         package var asksForReads = false
         /// The same for directories.
         package var asksForListings = false
+        /// Another face in this process changes the volume too, and has to know of which files the kernel may hold unwritten bytes.
+        package var isShared = false
+        /// A name in the root directory that the mount does not show.
+        package var hiddenName: [UInt8]?
 
         package init() {}
     }
 
     let fileSystem: FileSystem
-    private let options: Options
+    let options: Options
     private let logger: Logger
     /// There from the start of the session on.
     private let notifier = Mutex<Notifier?>(nil)
+    /// Only where the volume is shared.
+    let writers = WriterCounts()
+    /// Changes through other faces that the kernel may not know of yet.
+    let foreignChanges = Atomic<Int>(0)
 
     package init(_ fileSystem: FileSystem, _ options: Options, _ logger: Logger) {
         self.fileSystem = fileSystem
@@ -44,6 +53,27 @@ package final class VolumeAdapter: FUSEFileSystem {
                 "protocol": "7.\(connection.minor)", "flags": "0x\(String(connection.flags.rawValue, radix: 16))",
                 "transfer": "\(connection.maxTransferBytes)",
             ])
+    }
+
+    // MARK: Other faces
+
+    /// The kernel moves what it has cached under the old name to the new one; where another face gave the old name to something else
+    /// shortly before, that is not what was renamed. What that face says of the old name comes too late: the kernel has none then.
+    func forgetRenamed(_ places: (NodeID, NameBytes)...) {
+        guard options.isShared, foreignChanges.load(ordering: .sequentiallyConsistent) > 0 else { return }
+        let notifier = notifier.withLock { $0 }
+        for (parent, name) in places { notifier?.post(.invalidateEntry(parent: parent, name: Array(name))) }
+        for (parent, _) in places { notifier?.post(.invalidateInode(parent, offset: 0, length: 0)) }
+    }
+
+    func isHidden(_ parent: NodeID, _ name: NameBytes) -> Bool {
+        guard let hidden = options.hiddenName, parent == .root else { return false }
+        return name.elementsEqual(hidden)
+    }
+
+    /// For what makes a name.
+    func refuseHidden(_ parent: NodeID, _ name: NameBytes) throws(Errno) {
+        if isHidden(parent, name) { throw .notPermitted }
     }
 
     // MARK: Answers
@@ -97,9 +127,24 @@ package final class VolumeAdapter: FUSEFileSystem {
     // MARK: Opening
 
     package func open(_ node: NodeID, flags: UInt32, _ context: RequestContext) throws(Errno) -> OpenReply {
-        guard options.asksForReads else { throw .noFunction }
+        guard options.asksForReads || options.isShared else { throw .noFunction }
         try checkUser(context)
-        return OpenReply(flags: .noFlush)
+        return OpenReply(
+            handle: flags & Self.accessModeMask == 0 ? 0 : beginWriting(node),
+            flags: options.asksForReads ? .noFlush : [.keepCache, .noFlush])
+    }
+
+    /// O_ACCMODE: 0 is O_RDONLY.
+    private static let accessModeMask: UInt32 = 3
+    /// Of an open file through which the kernel may get bytes to write.
+    private static let writingHandle: UInt64 = 1
+
+    /// The handle of a file that is open for writing. Until its RELEASE, which the kernel sends after it has written back what it caches
+    /// of the file, also for a mapping that outlives the descriptor, it may hold bytes that are not here.
+    private func beginWriting(_ node: NodeID) -> UInt64 {
+        guard options.isShared else { return 0 }
+        writers.begin(node.rawValue)
+        return Self.writingHandle
     }
 
     package func opendir(_ node: NodeID, flags: UInt32, _ context: RequestContext) throws(Errno) -> OpenReply {
@@ -112,7 +157,9 @@ package final class VolumeAdapter: FUSEFileSystem {
         _ parent: NodeID, _ name: NameBytes, mode: UInt32, flags: UInt32, _ context: RequestContext
     ) throws(Errno) -> (Entry, OpenReply) {
         guard options.answersCreate else { throw .noFunction }
-        return (try mknod(parent, name, mode: mode, rdev: 0, context), OpenReply(flags: [.keepCache, .noFlush]))
+        let entry = try mknod(parent, name, mode: mode, rdev: 0, context)
+        let handle = flags & Self.accessModeMask == 0 ? 0 : beginWriting(entry.node)
+        return (entry, OpenReply(handle: handle, flags: [.keepCache, .noFlush]))
     }
 
     package func tmpfile(
@@ -120,9 +167,12 @@ package final class VolumeAdapter: FUSEFileSystem {
     ) throws(Errno) -> (Entry, OpenReply) {
         try checkUser(context)
         let attributes = try fileSystem.makeUnnamed(InodeID(parent), mode: mode & Mode.permissionMask, caller: Caller(context))
-        return (entry(attributes), OpenReply(flags: [.keepCache, .noFlush]))
+        let handle = beginWriting(NodeID(attributes.inode))
+        return (entry(attributes), OpenReply(handle: handle, flags: [.keepCache, .noFlush]))
     }
 
-    package func release(_ node: NodeID, handle: UInt64, _ context: RequestContext) throws(Errno) {}
+    package func release(_ node: NodeID, handle: UInt64, _ context: RequestContext) throws(Errno) {
+        if handle == Self.writingHandle { writers.end(node.rawValue) }
+    }
     package func releasedir(_ node: NodeID, handle: UInt64, _ context: RequestContext) throws(Errno) {}
 }

@@ -19,6 +19,10 @@ public struct MountOptions: Sendable {
     /// Number of threads that answer the kernel; nil lets the program choose.
     public var threadCount: Int?
     public var transport = Transport.auto
+    /// Another face in this process changes the volume as well, and says so (`beginChange` and what follows it).
+    public var isShared = false
+    /// A name in the root directory that the mount does not show, and that nobody can make there.
+    public var hiddenName: [UInt8]?
     /// What the mount itself has to say; failures of the volume are told where the `FileSystem` was opened.
     public var logger = Logger(label: "efs.mount")
 

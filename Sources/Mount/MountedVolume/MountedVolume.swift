@@ -21,12 +21,14 @@ public final class MountedVolume: Sendable {
     public let mountPoint: String
     /// "major:minor", by which the mount is told from one on top of it.
     private let deviceNumber: String?
-    private let session: Session
+    let session: Session
+    let adapter: VolumeAdapter
     private let fileSystem: FileSystem
     private let logger: Logger
 
-    private init(_ mountPoint: String, _ session: Session, _ fileSystem: FileSystem, _ logger: Logger) {
+    private init(_ mountPoint: String, _ session: Session, _ adapter: VolumeAdapter, _ fileSystem: FileSystem, _ logger: Logger) {
         self.mountPoint = mountPoint
+        self.adapter = adapter
         deviceNumber = ReadAhead.deviceNumber(ofMount: mountPoint)
         self.session = session
         self.fileSystem = fileSystem
@@ -44,12 +46,14 @@ public final class MountedVolume: Sendable {
             if options.allowRoot, !options.allowOther { adapterOptions.onlyUser = getuid() }
             adapterOptions.asksForReads = options.accessTimes.rule == .always
             adapterOptions.asksForListings = adapterOptions.asksForReads && options.accessTimes.includesDirectories
+            adapterOptions.isShared = options.isShared
+            adapterOptions.hiddenName = options.hiddenName
             let adapter = VolumeAdapter(fileSystem, adapterOptions, options.logger)
             let session = try Session(device, adapter, options.sessionConfiguration)
             if geteuid() == 0, !ReadAhead.raise(mountPoint: path) {
                 options.logger.debug("readahead stays at the kernel's 128 KiB", metadata: ["mount": "\(path)"])
             }
-            return MountedVolume(path, session, fileSystem, options.logger)
+            return MountedVolume(path, session, adapter, fileSystem, options.logger)
         } catch {
             try? Mounting.unmount(path, lazy: true)
             throw error

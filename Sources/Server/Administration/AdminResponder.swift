@@ -71,7 +71,7 @@ struct AdminResponder: Sendable {
             await server.seal(reason: "the administrator has sealed the server")
             answer.lines = ["Sealed"]
         case "clear-cache":
-            _ = try server.requireInstanceForAdministration()
+            for fileSystem in try server.requireInstanceForAdministration().allFileSystems { fileSystem.hotFiles.clear() }
             let cleared = server.cache.clear()
             answer.lines = ["Wiping \(cleared.pieces) decrypted pieces, \(cleared.bytes) bytes", "Cache cleared"]
         case "reload":

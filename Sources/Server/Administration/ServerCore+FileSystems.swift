@@ -56,7 +56,10 @@ extension ServerCore {
         try instance.keyring.writeSecret(.random(count: 32), place.filenameSalt, place: sealedPlace("filename-salt"))
         let record = FileSystemRecord(name: name, quotaBytes: quotaBytes, created: clock.now())
         try instance.keyring.writeRecord(record, place.record, place: sealedPlace("fs.json"))
-        instance.add(try openFileSystem(place, instance.keyring, instance.serverID))
+        let fileSystem = try openFileSystem(place, instance.keyring, instance.serverID)
+        // It is there, whether it can be mounted or not.
+        do throws(Failure) { try openMount(of: fileSystem) } catch { logger.error("\(error)") }
+        instance.add(fileSystem)
         logger.notice("made a file system", metadata: ["fileSystem": "\(name)"])
         return lines
     }

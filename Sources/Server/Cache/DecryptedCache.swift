@@ -5,7 +5,7 @@ import Synchronization
 /// Decrypted contents of files that were read, in memory, in pieces: bounded, with a time to live, and overwritten when they go.
 ///
 /// A piece is kept by inode and change counter, so what has changed is never found, and needs no invalidation. Thread-safe. The lock is
-/// held for looking up alone; bytes are copied without it.
+/// held for looking up alone. Who reads a piece shares its memory: nothing is copied on the way to the TLS records.
 final class DecryptedCache: Sendable {
     struct Key: Hashable, Sendable {
         /// `ServedFileSystem.cacheNumber`.
@@ -25,20 +25,21 @@ final class DecryptedCache: Sendable {
         var misses: Int64 = 0
     }
 
-    /// Bytes that are wiped when the last reference goes: a reader may still copy what the cache has dropped.
+    /// Bytes that are wiped when the cache drops them. What is just being sent then stays as it is until it is sent, as all that is under way
+    /// to a client does: a write to memory that is shared goes to a copy.
     fileprivate final class Piece: @unchecked Sendable {
-        // @unchecked: written in `init` alone, before it is shared.
-        let bytes: UnsafeMutableRawBufferPointer
+        // @unchecked: written in `deinit` alone, when nobody else has it.
+        private var content: ByteBuffer
+        let count: Int
 
         init(_ content: ByteBuffer) {
-            bytes = .allocate(byteCount: content.readableBytes, alignment: 16)
-            content.withUnsafeReadableBytes { bytes.copyMemory(from: $0) }
+            self.content = content
+            count = content.readableBytes
         }
 
-        deinit {
-            wipe(bytes)
-            bytes.deallocate()
-        }
+        func slice(_ range: Range<Int>) -> ByteBuffer? { content.getSlice(at: content.readerIndex + range.lowerBound, length: range.count) }
+
+        deinit { content.withUnsafeMutableReadableBytes { wipe($0) } }
     }
 
     fileprivate struct Entry {
@@ -68,7 +69,7 @@ final class DecryptedCache: Sendable {
     var isEnabled: Bool { limitBytes > 0 }
     var statistics: Statistics { state.withLock { $0.statistics } }
 
-    /// A copy of a part of the piece; nil if it is not there.
+    /// A part of the piece; nil if it is not there.
     func read(_ key: Key, _ range: Range<Int>, now: Double) -> ByteBuffer? {
         let piece = state.withLock { state -> Piece? in
             guard let entry = state.entries[key], now - entry.made < lifetimeSeconds else {
@@ -80,8 +81,8 @@ final class DecryptedCache: Sendable {
             state.append(key, entry)
             return entry.piece
         }
-        guard let piece, range.upperBound <= piece.bytes.count else { return nil }
-        return ByteBuffer(bytes: UnsafeRawBufferPointer(rebasing: piece.bytes[range]))
+        guard let piece, range.upperBound <= piece.count else { return nil }
+        return piece.slice(range)
     }
 
     func insert(_ key: Key, _ content: ByteBuffer, now: Double) {
@@ -111,7 +112,7 @@ final class DecryptedCache: Sendable {
     @discardableResult
     func clear(fileSystem: UInt64? = nil) -> (pieces: Int, bytes: Int) {
         let dropped = drop(where: { fileSystem == nil || $0.fileSystem == fileSystem }) { _ in true }
-        return (dropped.count, dropped.reduce(0) { $0 + $1.bytes.count })
+        return (dropped.count, dropped.reduce(0) { $0 + $1.count })
     }
 
     private func drop(where matches: (Key) -> Bool = { _ in true }, _ isDue: (Entry) -> Bool) -> [Piece] {
@@ -145,7 +146,7 @@ extension DecryptedCache.State {
         unlink(key, entry)
         entries.removeValue(forKey: key)
         statistics.pieces -= 1
-        statistics.bytes -= entry.piece.bytes.count
+        statistics.bytes -= entry.piece.count
         return entry.piece
     }
 }

@@ -45,6 +45,7 @@ extension ServerCore {
             serverID: opened.serverID, keyring: keyring, instanceKey: opened.instanceKey, authority: opened.authority,
             tokenKeys: tokenKeys, users: UserDirectory(opened.users), fileSystems: opened.fileSystems, failures: opened.failures)
         try face.load(layout)
+        try await threads.administer { () throws(Failure) in try self.openMounts(of: opened.fileSystems) }
         setState(.ready(instance))
         logger.info("unsealed", metadata: ["fileSystems": "\(opened.fileSystems.count)", "users": "\(opened.users.count)"])
     }
@@ -181,7 +182,8 @@ extension ServerCore {
             self.cache.clear()
             try? await self.threads.administer { () throws(Failure) in
                 for fileSystem in instance.takeFileSystems() {
-                    do throws(Failure) { try fileSystem.volume.close() } catch {
+                    fileSystem.hotFiles.clear()
+                    do throws(Failure) { try fileSystem.close() } catch {
                         logger.critical("closing a volume failed: \(error)", metadata: ["fileSystem": "\(fileSystem.name)"])
                     }
                 }

@@ -21,6 +21,8 @@ package struct ServerOptions: Sendable {
     package var stateDirectory: String?
     /// File systems that are mounted as well, and where.
     package var mounts: [(fileSystem: String, directory: String)] = []
+    /// Every user of the machine may enter the mounts; file modes decide.
+    package var mountsAllowOthers = false
 
     package init() {}
 }

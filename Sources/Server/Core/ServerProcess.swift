@@ -25,6 +25,7 @@ package struct ServerProcess: Sendable {
         signal(SIGPIPE, SIG_IGN)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
         do {
+            try server.checkMounts()
             try server.loadFace()
             if let starterKey { try await server.unseal(starterKey) }
             var services: [any Service] = [

@@ -3,14 +3,17 @@ import HTTPTypes
 import HummingbirdCore
 import NIOCore
 
-/// Takes a request's body into a file without a name, in large steps. What is small enough stays in memory for the one call that also
-/// gives it its name.
+/// Takes a request's body into a file without a name, in large steps; while one is written the next comes in. What is small enough stays in
+/// memory for the one call that also gives it its name.
 struct BodyReceiver {
     static let stepBytes = 1 << 20
+    /// Steps that are being written at a time.
+    private static let writingLimit = 2
 
     let fileSystem: ServedFileSystem
     let threads: EngineThreads
-    let directory: InodeID
+    /// Components of the directory that the file is to be in, which is made when the first step is full.
+    let parent: ArraySlice<[UInt8]>
     let mode: UInt32
     let limitBytes: UInt64
 
@@ -23,18 +26,36 @@ struct BodyReceiver {
         var writtenBytes: UInt64
     }
 
+    /// Steps that engine threads have in their hands, the oldest first.
+    private struct Writing {
+        var steps: [Task<Result<Void, Problem>, Never>] = []
+
+        mutating func wait(leaving count: Int) async throws(Problem) {
+            while steps.count > count { try await steps.removeFirst().value.get() }
+        }
+
+        /// Whatever comes of them.
+        mutating func drain() async {
+            for step in steps { _ = await step.value }
+            steps = []
+        }
+    }
+
     /// Reads to the end. Fails with `too-large`, `incomplete-body`, `digest-mismatch` and what writing says; nothing is left then.
     func receive(_ body: RequestBody, expected: UInt64?, digests: BodyDigests) async throws(Problem) -> Received {
         var received = Received(inode: nil, rest: ByteBuffer(), writtenBytes: 0)
-        if let expected { received.rest.reserveCapacity(Int(min(expected, UInt64(Self.stepBytes + 65536)))) }
+        if let expected { received.rest.reserveCapacity(Int(min(expected, UInt64(Self.stepBytes)))) }
         var digests = digests
+        var writing = Writing()
         do throws(Problem) {
-            try await fill(&received, body, &digests)
+            try await fill(&received, &writing, body, &digests)
+            try await writing.wait(leaving: 0)
             let total = received.writtenBytes + UInt64(received.rest.readableBytes)
             if let expected, total != expected { throw Problem(.badRequest, "incomplete-body", "the body ended early") }
             try digests.check()
             return received
         } catch {
+            await writing.drain()
             if let inode = received.inode {
                 let fileSystem = fileSystem
                 _ = try? await threads.run { () throws(Problem) in fileSystem.discard(inode) }
@@ -43,37 +64,50 @@ struct BodyReceiver {
         }
     }
 
-    private func fill(_ received: inout Received, _ body: RequestBody, _ digests: inout BodyDigests) async throws(Problem) {
+    private func fill(
+        _ received: inout Received, _ writing: inout Writing, _ body: RequestBody, _ digests: inout BodyDigests
+    ) async throws(Problem) {
         var parts = body.makeAsyncIterator()
         while true {
-            let part: ByteBuffer?
-            do { part = try await parts.next() } catch {
-                throw Problem(.badRequest, "incomplete-body", "the body did not arrive whole")
-            }
-            guard let part else { return }
+            var part: ByteBuffer
+            do {
+                guard let next = try await parts.next() else { return }
+                part = next
+            } catch { throw Problem(.badRequest, "incomplete-body", "the body did not arrive whole") }
             guard received.writtenBytes + UInt64(received.rest.readableBytes) + UInt64(part.readableBytes) <= limitBytes else {
                 throw .tooLarge
             }
             digests.update(part)
-            received.rest.writeImmutableBuffer(part)
-            if received.rest.readableBytes >= Self.stepBytes { try await writeStep(&received) }
+            while let slice = part.readSlice(length: min(part.readableBytes, Self.stepBytes - received.rest.readableBytes)),
+                slice.readableBytes > 0
+            {
+                received.rest.writeImmutableBuffer(slice)
+                if received.rest.readableBytes == Self.stepBytes { try await writeStep(&received, &writing) }
+            }
         }
     }
 
-    private func writeStep(_ received: inout Received) async throws(Problem) {
-        let (inode, bytes, offset) = (received.inode, received.rest, received.writtenBytes)
-        let (fileSystem, directory, mode) = (fileSystem, directory, mode)
-        received.inode = try await threads.run { () throws(Problem) in
-            let file = if let inode { inode } else { try fileSystem.makeUnnamed(directory, mode: mode) }
-            do throws(Problem) { try fileSystem.write(file, at: offset, bytes) } catch {
-                if inode == nil { fileSystem.discard(file) }
-                throw error
-            }
-            return file
-        }
+    private func writeStep(_ received: inout Received, _ writing: inout Writing) async throws(Problem) {
+        try await writing.wait(leaving: Self.writingLimit - 1)
+        let (bytes, offset, fileSystem, threads) = (received.rest, received.writtenBytes, fileSystem, threads)
+        let inode = if let inode = received.inode { inode } else { try await makeFile() }
+        received.inode = inode
+        writing.steps.append(
+            Task {
+                do throws(Problem) {
+                    return .success(try await threads.run { () throws(Problem) in try fileSystem.write(inode, at: offset, bytes) })
+                } catch { return .failure(error) }
+            })
         received.writtenBytes += UInt64(bytes.readableBytes)
         received.rest = ByteBuffer()
-        received.rest.reserveCapacity(Self.stepBytes + 65536)
+        received.rest.reserveCapacity(Self.stepBytes)
+    }
+
+    private func makeFile() async throws(Problem) -> InodeID {
+        let (fileSystem, parent, mode) = (fileSystem, parent, mode)
+        return try await threads.run { () throws(Problem) in
+            try fileSystem.makeUnnamed(try fileSystem.makeDirectories(parent).inode, mode: mode)
+        }
     }
 }
 

@@ -13,6 +13,11 @@ struct FileMetadata: Encodable, Sendable {
     var mode: UInt32
     var links: UInt32
     var target: String?
+    let inode: InodeID
+
+    private enum CodingKeys: String, CodingKey {
+        case name, nameBytes, type, size, etag, modified, modifiedNanoseconds, mode, links, target
+    }
 
     init(_ attributes: Attributes, name: [UInt8]) {
         self.name = String(decoding: name, as: UTF8.self)
@@ -30,6 +35,7 @@ struct FileMetadata: Encodable, Sendable {
         modifiedNanoseconds = attributes.modificationTime.nanoseconds
         mode = attributes.permissions
         links = attributes.linkCount
+        inode = attributes.inode
     }
 }
 

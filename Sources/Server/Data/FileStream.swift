@@ -18,7 +18,7 @@ final class RetainedInode: Sendable {
     deinit { fileSystem.release(inode) }
 }
 
-/// Sends a range of a file in large pieces; while one is sent the next is read. Pieces come from the decrypted cache, or go there.
+/// Sends a range of a file in large pieces; while one is sent the next ones are read. Pieces come from the decrypted cache, or go there.
 struct FileStream: Sendable {
     let fileSystem: ServedFileSystem
     let threads: EngineThreads
@@ -29,22 +29,26 @@ struct FileStream: Sendable {
     let range: Range<UInt64>
 
     func write(to writer: inout any ResponseBodyWriter) async throws {
+        let pieceBytes = UInt64(DecryptedCache.pieceBytes)
         var position = range.lowerBound
-        var next = try await read(at: position)
-        while position < range.upperBound {
-            let step = next
-            position += UInt64(step.readableBytes)
-            if position < range.upperBound {
+        // Read ahead, the next one first. Each holds the file, so it may outlive this.
+        var reading: [Task<Result<ByteBuffer, Problem>, Never>] = []
+        defer { for task in reading { task.cancel() } }
+        while position < range.upperBound || !reading.isEmpty {
+            while position < range.upperBound, reading.count < Self.readAheadCount {
                 let start = position
-                async let following = read(at: start)
-                try await writer.write(step)
-                next = try await following
-            } else {
-                try await writer.write(step)
+                reading.append(
+                    Task {
+                        do throws(Problem) { return .success(try await read(at: start)) } catch { return .failure(error) }
+                    })
+                position = (position / pieceBytes + 1) * pieceBytes
             }
+            try await writer.write(try await reading.removeFirst().value.get())
         }
         try await writer.finish(nil)
     }
+
+    private static let readAheadCount = 3
 
     /// From `position` to the end of its piece, or of the range. Fails when the file was changed in place meanwhile (through a mount):
     /// what was sent so far is of another state.
@@ -61,6 +65,7 @@ struct FileStream: Sendable {
             let count = cache.isEnabled ? Int(min(pieceBytes, opened.sizeBytes - start)) : wanted.count
             let bytes = try fileSystem.read(inode, at: start + UInt64(from), count: count)
             let now = try fileSystem.engine { (files) throws(Errno) in try files.attributes(inode) }
+            // A piece is all of its range, so that the next one is where it is expected.
             guard now.modificationTime == opened.modificationTime, now.sizeBytes == opened.sizeBytes,
                 let part = bytes.getSlice(at: bytes.readerIndex + wanted.lowerBound - from, length: wanted.count)
             else { throw Problem(.conflict, "conflict", "the file was changed while it was read") }

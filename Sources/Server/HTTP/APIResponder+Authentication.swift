@@ -19,10 +19,19 @@ extension APIResponder {
     /// last in its session, byte by byte, or it is none.
     func authenticate(_ call: Call, _ instance: Instance) async throws(Problem) -> Caller {
         guard let basic = call.headers[.authorization], let text = call.headers[.session] else { throw .authenticationRequired }
+        guard let caller = try admit(basic: basic, token: text, call.connection, instance) else {
+            throw await judgeUnknownToken(text, call, instance)
+        }
+        try instance.users.spend(caller.user, server.options, now: server.clock.monotonic())
+        return caller
+    }
+
+    /// Certificate and both tokens; nil if no session has that token.
+    func admit(basic: String, token text: String, _ connection: Connection, _ instance: Instance) throws(Problem) -> Caller? {
         let token = DigestHasher.digest(of: Array(text.utf8))
-        guard let session = instance.sessions.session(token: token) else { throw await judgeUnknownToken(text, call, instance) }
-        guard session.certificate == call.connection.clientCertificate else { throw .certificateRefused }
-        guard let user = instance.users.user(session.user), user.accepts(certificate: call.connection.clientCertificate) else {
+        guard let session = instance.sessions.session(token: token) else { return nil }
+        guard session.certificate == connection.clientCertificate else { throw .certificateRefused }
+        guard let user = instance.users.user(session.user), user.accepts(certificate: connection.clientCertificate) else {
             throw .certificateRefused
         }
         guard session.expires > server.clock.now() else { throw .sessionExpired }
@@ -30,7 +39,6 @@ extension APIResponder {
         let fits = given.withUnsafeBytes { given in session.basic.withUnsafeBytes { constantTimeEquals(given, $0) } }
         guard fits else { throw .authenticationRequired }
         guard let fileSystem = instance.fileSystem(session.fileSystem) else { throw .notFound }
-        try instance.users.spend(user, server.options, now: server.clock.monotonic())
         return Caller(user: user, session: session, token: token, fileSystem: fileSystem)
     }
 

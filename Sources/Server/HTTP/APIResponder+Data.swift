@@ -26,35 +26,24 @@ extension APIResponder {
 
     // MARK: Reading
 
-    /// What one step on an engine thread finds out about a file that is asked for.
-    private struct Opened: Sendable {
-        var attributes: Attributes
-        /// All of it, if it is small; the file is not retained then.
-        var content: ByteBuffer?
-    }
-
-    /// Files up to this size are read in the step that finds them.
-    private static let smallFileBytes: UInt64 = 256 << 10
+    private typealias Opened = ServedFileSystem.Opened
 
     private func read(_ call: Call, _ caller: Caller, _ path: RequestPath, _ rights: Rights) async throws(Problem) -> Response {
         guard !rights.isDisjoint(with: [.read, .list]) else { throw .forbidden }
         let fileSystem = caller.fileSystem
         let wantsContent = call.method == .get
         let (cache, clock) = (server.cache, server.clock)
+        let encoded = Self.rest(of: call.target.path.dropFirst(call.target.path.hasPrefix("/v1/") ? 3 : 0), after: "/data")
         let opened = try await server.threads.run { () throws(Problem) -> Opened in
             let attributes = try fileSystem.find(path, retaining: wantsContent)
             guard wantsContent else { return Opened(attributes: attributes) }
-            guard attributes.type == .regular, rights.contains(.read), attributes.sizeBytes <= Self.smallFileBytes else {
+            guard attributes.type == .regular, rights.contains(.read), attributes.sizeBytes <= ServedFileSystem.smallFileBytes else {
                 return Opened(attributes: attributes)
             }
             defer { fileSystem.release(attributes.inode) }
-            let key = attributes.cacheKey(fileSystem, piece: 0)
-            let size = Int(attributes.sizeBytes)
-            if let content = cache.read(key, 0..<size, now: clock.monotonic()) { return Opened(attributes: attributes, content: content) }
-            let content = try fileSystem.read(attributes.inode, at: 0, count: size)
-            let now = try fileSystem.engine { (files) throws(Errno) in try files.attributes(attributes.inode) }
-            if now.changeCounter == attributes.changeCounter { cache.insert(key, content, now: clock.monotonic()) }
-            return Opened(attributes: attributes, content: content)
+            let opened = try fileSystem.readWhole(attributes, cache, now: clock.monotonic())
+            if let encoded { fileSystem.makeHot(path, encoded, opened) }
+            return opened
         }
         let retained = wantsContent && opened.content == nil ? RetainedInode(opened.attributes.inode, fileSystem) : nil
         let attributes = opened.attributes
@@ -172,16 +161,18 @@ extension APIResponder {
             }
         }
         return .receive { body in
-            let parent = path.parent
             let mode = options.mode ?? 0o644
-            let directory = try await threads.run { () throws(Problem) in try fileSystem.makeDirectories(parent).inode }
-            let receiver = BodyReceiver(fileSystem: fileSystem, threads: threads, directory: directory, mode: mode, limitBytes: limit)
+            let receiver = BodyReceiver(
+                fileSystem: fileSystem, threads: threads, parent: path.parent, mode: mode, limitBytes: limit)
             let received = try await receiver.receive(body, expected: options.length, digests: options.digests)
             let published = try await threads.run { () throws(Problem) in
+                let directory = try fileSystem.makeDirectories(path.parent).inode
                 let inode = if let inode = received.inode { inode } else { try fileSystem.makeUnnamed(directory, mode: mode) }
                 // Published or not, nobody holds it afterwards.
                 defer { fileSystem.release(inode) }
                 try fileSystem.write(inode, at: received.writtenBytes, received.rest)
+                // What was written to the old file meanwhile, in a mount, counts too.
+                if options.conditions.ifMatch != nil { _ = try? fileSystem.find(path) }
                 return try fileSystem.publish(
                     inode, as: name, in: directory, modified: options.modified, keepsMode: options.mode == nil
                 ) { existing in options.conditions.refuseChange(existing) }
@@ -249,7 +240,7 @@ extension APIResponder {
         let hidesOwn = path.isRoot
         let (first, count) = (cookie, limit)
         let page = try await server.threads.run { () throws(Problem) in
-            try fileSystem.list(directory, after: first, limit: count, hidesOwn: hidesOwn)
+            try fileSystem.listSettled(directory, after: first, limit: count, hidesOwn: hidesOwn)
         }
         do {
             return try .json(Listing(path: path.text, entries: page.entries, next: page.next.map { String($0, radix: 16) }))

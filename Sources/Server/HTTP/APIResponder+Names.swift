@@ -33,9 +33,7 @@ extension APIResponder {
                 let metadata = try await threads.run { () throws(Problem) in
                     let attributes = try fileSystem.find(path)
                     if let refusal = conditions.refuseChange(attributes) { throw refusal }
-                    _ = try fileSystem.engine { (files) throws(Errno) in try files.setAttributes(attributes.inode, changes) }
-                    fileSystem.attributesChanged(attributes.inode)
-                    try fileSystem.engine { (files) throws(Errno) in try files.synchronize(attributes.inode, dataOnly: false) }
+                    try fileSystem.setAttributes(attributes, changes, path)
                     return try fileSystem.metadata(path)
                 }
                 return try Self.reply(metadata)

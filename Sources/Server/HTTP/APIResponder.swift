@@ -104,6 +104,7 @@ final class APIResponder: Sendable {
         case "/copy": return try transferStep(call, caller, copies: true)
         case "/cache/clear":
             guard call.method == .post else { throw Problem.methodNotAllowed("POST") }
+            caller.fileSystem.hotFiles.clear()
             let cleared = server.cache.clear(fileSystem: caller.fileSystem.cacheNumber)
             return .reply(try .json(["pieces": cleared.pieces, "bytes": cleared.bytes]))
         case "/file-system": return .reply(try await describeFileSystem(call, caller))

@@ -17,13 +17,17 @@ struct DataChannel: ServerChildChannel {
     }
 
     private let server: ServerCore
-    private let responder: HTTPChannelHandler.Responder
+    private let responder: APIResponder
     private let current = Current()
 
-    init(server: ServerCore, responder: @escaping HTTPChannelHandler.Responder) {
+    init(server: ServerCore, responder: APIResponder) {
         self.server = server
         self.responder = responder
     }
+
+    /// A connection's share of memory: what is read at a time, and what waits to be sent.
+    private static let readLimitBytes = 256 << 10
+    private static let writeMark = ChannelOptions.Types.WriteBufferWaterMark(low: 256 << 10, high: 512 << 10)
 
     private struct NoFace: Error {}
 
@@ -33,14 +37,18 @@ struct DataChannel: ServerChildChannel {
         return try current.channel.withLock { current in
             if let current, current.generation == generation { return (current.channel, current.fingerprint) }
             let timeout = TimeAmount.seconds(Int64(server.options.idleTimeoutSeconds))
+            let responder = responder
             var configuration = HTTP2UpgradeChannel.Configuration(
                 idleTimeout: .seconds(server.options.idleTimeoutSeconds * 10), gracefulCloseTimeout: .seconds(10),
                 streamConfiguration: HTTP1Channel.Configuration(
-                    additionalChannelHandlers: [BodyGuard()], idleTimeout: timeout,
+                    additionalChannelHandlers: [BodyGuard(), QuickReader.Installer(responder)], idleTimeout: timeout,
                     httpDecoderConfiguration: .init(maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 32 << 10, maxHeaderFieldCount: 100)))
             configuration.streamConfiguration.idleTimeout = timeout
             let channel = try HTTP2UpgradeChannel(
-                tlsConfiguration: material.configuration, configuration: configuration, responder: responder)
+                tlsConfiguration: material.configuration, configuration: configuration
+            ) { request, writer, channel in
+                try await responder.respond(request, writer, channel)
+            }
             current = (channel, generation, material.fingerprint)
             return (channel, material.fingerprint)
         }
@@ -49,6 +57,11 @@ struct DataChannel: ServerChildChannel {
     func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
         do {
             let (base, fingerprint) = try currentChannel()
+            // Large uploads and downloads move in large steps; a connection that sends little has a small buffer.
+            try channel.syncOptions?.setOption(
+                ChannelOptions.recvAllocator,
+                value: AdaptiveRecvByteBufferAllocator(minimum: 2048, initial: 16384, maximum: Self.readLimitBytes))
+            try channel.syncOptions?.setOption(ChannelOptions.writeBufferWaterMark, value: Self.writeMark)
             let result = base.setup(channel: channel, logger: logger)
             let operations = channel.pipeline.syncOperations
             let registrar = ConnectionRegistrar(

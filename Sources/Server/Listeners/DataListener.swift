@@ -26,9 +26,7 @@ struct DataListener: Service {
         }
         guard face.material != nil else { return }
         let responder = APIResponder(server: server)
-        let channel = DataChannel(server: server) { request, writer, channel in
-            try await responder.respond(request, writer, channel)
-        }
+        let channel = DataChannel(server: server, responder: responder)
         var logger = server.logger
         logger[metadataKey: "listener"] = "data"
         let onRunning = onRunning

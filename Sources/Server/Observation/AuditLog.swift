@@ -18,6 +18,8 @@ final class AuditLog: Sendable {
         var fileSystem = ""
         var path: RequestPath?
         var pathKey: SecretBytes?
+        /// What stands for the path, where that is known already.
+        var pseudonym: String?
         var status = 0
         var bytes: Int64 = 0
     }
@@ -25,8 +27,9 @@ final class AuditLog: Sendable {
     private struct State {
         var sequence: UInt64
         var head: Digest32
-        var pending: [UInt8] = []
+        var line: [UInt8] = []
         var hasFailed = false
+        var clock = AuditClock()
     }
 
     private let file: OwnedDescriptor
@@ -48,44 +51,40 @@ final class AuditLog: Sendable {
         Access(operation: call.method.rawValue, peer: call.connection.peer, certificate: call.connection.clientCertificate)
     }
 
-    private struct Line: Encodable {
-        var seq: UInt64
-        var time: String
-        var user: String
-        var fs: String
-        var cert: String
-        var peer: String
-        var op: String
-        var path: String
-        var status: Int
-        var bytes: Int64
-        var prev: String
-    }
-
     func end(_ access: Access) {
-        let path = access.path.flatMap { path in access.pathKey.map { Self.pseudonym(path, $0) } } ?? ""
-        let time = Self.now()
+        let path = access.pseudonym ?? access.path.flatMap { path in access.pathKey.map { Self.pseudonym(path, $0) } } ?? ""
         state.withLock { state in
-            let line = Line(
-                seq: state.sequence + 1, time: time, user: access.user, fs: access.fileSystem,
-                cert: String(access.certificate.description.prefix(16)), peer: access.peer, op: access.operation, path: path,
-                status: access.status, bytes: access.bytes, prev: state.head.description)
-            append(line, &state)
+            Self.write(access, path, &state)
+            state.sequence += 1
+            state.head = DigestHasher.digest(of: state.line)
+            state.line.append(UInt8(ascii: "\n"))
+            let written = Glibc.write(file.rawValue, state.line, state.line.count)
+            if written != state.line.count, !state.hasFailed {
+                state.hasFailed = true
+                logger.error("the audit log cannot be written: accesses go on without it")
+            }
         }
     }
 
-    private func append(_ line: Line, _ state: inout State) {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        guard var bytes = try? Array(encoder.encode(line)) else { return }
-        state.sequence += 1
-        state.head = DigestHasher.digest(of: bytes)
-        bytes.append(UInt8(ascii: "\n"))
-        let written = Glibc.write(file.rawValue, bytes, bytes.count)
-        if written != bytes.count, !state.hasFailed {
-            state.hasFailed = true
-            logger.error("the audit log cannot be written: accesses go on without it")
-        }
+    /// The members in the order of their names. There is one such line for each request, so it is put together without an encoder.
+    private static func write(_ access: Access, _ path: String, _ state: inout State) {
+        // The memory of the line before, which nobody else has.
+        var memory: [UInt8] = []
+        swap(&memory, &state.line)
+        memory.removeAll(keepingCapacity: true)
+        var line = AuditLine(bytes: consume memory)
+        line.append("bytes", access.bytes)
+        line.append("cert", hexadecimal: access.certificate, digits: 16)
+        line.append("fs", access.fileSystem)
+        line.append("op", access.operation)
+        line.append("path", path)
+        line.append("peer", access.peer)
+        line.append("prev", hexadecimal: state.head, digits: 64)
+        line.append("seq", Int64(clamping: state.sequence + 1))
+        line.append("status", Int64(access.status))
+        line.append("time", state.clock.now())
+        line.append("user", access.user)
+        state.line = line.finish()
     }
 
     /// What stands for a path: nobody without the file system's salt can tell which it is.
@@ -115,17 +114,4 @@ final class AuditLog: Sendable {
     }
 
     private struct Sequence: Decodable { var seq: UInt64 }
-
-    /// UTC to the millisecond, RFC 3339.
-    private static func now() -> String {
-        var time = timespec()
-        clock_gettime(CLOCK_REALTIME, &time)
-        var parts = tm()
-        gmtime_r(&time.tv_sec, &parts)
-        var buffer = [CChar](repeating: 0, count: 32)
-        let count = strftime(&buffer, buffer.count, "%Y-%m-%dT%H:%M:%S", &parts)
-        let milliseconds = String(time.tv_nsec / 1_000_000)
-        let text = String(decoding: buffer[..<count].map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        return text + "." + String(repeating: "0", count: 3 - milliseconds.count) + milliseconds + "Z"
-    }
 }

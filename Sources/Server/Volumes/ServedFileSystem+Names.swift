@@ -29,16 +29,33 @@ extension ServedFileSystem {
         return page
     }
 
+    /// As `list`, with what was written through the mount so far.
+    func listSettled(_ directory: InodeID, after cookie: UInt64, limit: Int, hidesOwn: Bool) throws(Problem) -> Page {
+        let page = try list(directory, after: cookie, limit: limit, hidesOwn: hidesOwn)
+        guard let observer else { return page }
+        var held = false
+        for entry in page.entries where observer.mayHoldWrites(entry.inode) {
+            observer.writeBack(entry.inode)
+            held = true
+        }
+        return held ? try list(directory, after: cookie, limit: limit, hidesOwn: hidesOwn) : page
+    }
+
     /// Deletes what is at the path, durably. `refuses` sees its attributes before.
     func delete(_ path: RequestPath, recursively: Bool, refuses: (Attributes) -> Problem?) throws(Problem) {
+        try changing { () throws(Problem) in try deleteChanging(path, recursively, refuses) }
+    }
+
+    private func deleteChanging(_ path: RequestPath, _ recursively: Bool, _ refuses: (Attributes) -> Problem?) throws(Problem) {
         guard let name = path.components.last else { throw Problem(.resourceBusy) }
         let directory = try engine { (files) throws(Errno) in
             try find(path.parent, in: files, retaining: false)
         }
         guard directory.type == .directory else { throw .notFound }
-        let target = try engine { (files) throws(Errno) in
-            try name.withBytes { (name) throws(Errno) in try files.lookup(directory.inode, name, retaining: false) }
-        }
+        let target = try settled(
+            try engine { (files) throws(Errno) in
+                try name.withBytes { (name) throws(Errno) in try files.lookup(directory.inode, name, retaining: false) }
+            })
         if let refusal = refuses(target) { throw refusal }
         if path.namesDirectory, target.type != .directory { throw Problem(.notDirectory) }
         if target.type == .directory {
@@ -50,6 +67,7 @@ extension ServedFileSystem {
             try engine { (files) throws(Errno) in try name.withBytes { (name) throws(Errno) in try files.unlink(directory.inode, name) } }
         }
         entryChanged(directory.inode, name)
+        attributesChanged(target.inode)
         try synchronize()
     }
 

@@ -24,6 +24,10 @@ extension ServedFileSystem {
 
     /// Atomic; durable when it returns.
     func move(_ from: RequestPath, to: RequestPath, overwrites: Bool) throws(Problem) -> Transferred {
+        try changing { () throws(Problem) in try moveChanging(from, to: to, overwrites: overwrites) }
+    }
+
+    private func moveChanging(_ from: RequestPath, to: RequestPath, overwrites: Bool) throws(Problem) -> Transferred {
         guard let oldName = from.components.last, let newName = to.components.last else { throw Problem(.resourceBusy) }
         let oldParent = try engine { (files) throws(Errno) in try find(from.parent, in: files, retaining: false) }.inode
         // Found before parents are made: what is not there makes no directories.
@@ -31,6 +35,7 @@ extension ServedFileSystem {
         if from.namesDirectory || to.namesDirectory, source.type != .directory { throw Problem(.notDirectory) }
         let newParent = try makeDirectories(to.parent).inode
         var existed = false
+        var replaced: InodeID?
         try engine { (files) throws(Errno) in
             do throws(Errno) {
                 try oldName.withBytes { (old) throws(Errno) in
@@ -41,6 +46,7 @@ extension ServedFileSystem {
             } catch {
                 guard error == .fileExists, overwrites else { throw error }
                 existed = true
+                replaced = try? newName.withBytes { (new) throws(Errno) in try files.lookup(newParent, new, retaining: false).inode }
                 try oldName.withBytes { (old) throws(Errno) in
                     try newName.withBytes { (new) throws(Errno) in try files.rename(oldParent, old, to: newParent, new) }
                 }
@@ -48,6 +54,8 @@ extension ServedFileSystem {
         }
         entryChanged(oldParent, oldName)
         entryChanged(newParent, newName)
+        attributesChanged(source.inode)
+        if let replaced { attributesChanged(replaced) }
         try synchronize()
         let attributes = try engine { (files) throws(Errno) in try files.attributes(source.inode) }
         return Transferred(metadata: FileMetadata(attributes, name: newName), isNew: !existed)

@@ -5,14 +5,6 @@ import Synchronization
 import Syscalls
 import SystemPackage
 
-/// What has to be told to a mount of the same volume, in this process, of changes behind its back.
-protocol ChangeObserver: Sendable {
-    /// The name in the directory means something else now, or nothing.
-    func entryChanged(_ directory: InodeID, _ name: [UInt8])
-    /// Attributes of the inode changed.
-    func attributesChanged(_ inode: InodeID)
-}
-
 /// A file system that is served: an open volume, by path. Synchronous: called on engine threads only. Thread-safe.
 final class ServedFileSystem: Sendable {
     let name: String
@@ -23,11 +15,12 @@ final class ServedFileSystem: Sendable {
     let usage = Atomic<UInt64>(0)
     /// Distinguishes volumes in the decrypted cache.
     let cacheNumber: UInt64
+    let hotFiles = HotFiles()
     /// What is being uploaded in parts.
     var uploads: UploadStore { UploadStore(fileSystem: self) }
     /// Uploads that a request writes.
     let heldUploads = Mutex<Set<String>>([])
-    private let observer = Mutex<(any ChangeObserver)?>(nil)
+    private let currentObserver = Mutex<(any ChangeObserver)?>(nil)
     private let caller = Caller(uid: geteuid(), gid: getegid())
 
     private static let lastCacheNumber = Atomic<UInt64>(0)
@@ -42,11 +35,9 @@ final class ServedFileSystem: Sendable {
 
     var files: FileSystem { volume.fileSystem }
 
-    func setObserver(_ new: (any ChangeObserver)?) { observer.withLock { $0 = new } }
-
-    func entryChanged(_ directory: InodeID, _ name: [UInt8]) { observer.withLock { $0 }?.entryChanged(directory, name) }
-
-    func attributesChanged(_ inode: InodeID) { observer.withLock { $0 }?.attributesChanged(inode) }
+    /// The mount, if there is one.
+    var observer: (any ChangeObserver)? { currentObserver.withLock { $0 } }
+    func setObserver(_ new: (any ChangeObserver)?) { currentObserver.withLock { $0 = new } }
 
     /// Calls the engine; what it throws becomes a problem.
     func engine<R>(_ body: (FileSystem) throws(Errno) -> R) throws(Problem) -> R {
@@ -56,10 +47,15 @@ final class ServedFileSystem: Sendable {
 
 // MARK: Paths
 extension ServedFileSystem {
-    /// The attributes of what is at the path; with `retaining`, it stays until `release`.
+    /// The attributes of what is at the path, with all that was written to it through either face; with `retaining`, it stays until
+    /// `release`.
     func find(_ path: RequestPath, retaining: Bool = false) throws(Problem) -> Attributes {
         if path.isReserved { throw .notFound }
-        return try engine { (files) throws(Errno) in try find(path.components[...], in: files, retaining: retaining) }
+        let found = try engine { (files) throws(Errno) in try find(path.components[...], in: files, retaining: retaining) }
+        do throws(Problem) { return try settled(found) } catch {
+            if retaining { release(found.inode) }
+            throw error
+        }
     }
 
     func release(_ inode: InodeID) { files.forget(inode, count: 1) }
@@ -103,10 +99,13 @@ extension ServedFileSystem {
                 guard error == .noSuchFileOrDirectory, !mustExist else { throw error }
             }
             do throws(Errno) {
-                let made = try name.withBytes { (name) throws(Errno) in
-                    try files.makeDirectory(directory, name, mode: 0o755, caller: caller, retaining: false)
+                let made = try changing { () throws(Errno) in
+                    let made = try name.withBytes { (name) throws(Errno) in
+                        try files.makeDirectory(directory, name, mode: 0o755, caller: caller, retaining: false)
+                    }
+                    entryChanged(directory, name)
+                    return made
                 }
-                entryChanged(directory, name)
                 return (made.inode, true)
             } catch {
                 // Another request made it first.
@@ -142,6 +141,15 @@ extension ServedFileSystem {
         _ inode: InodeID, as name: [UInt8], in directory: InodeID, modified: Timestamp?, keepsMode: Bool,
         if allows: (Attributes?) -> Problem?
     ) throws(Problem) -> Published {
+        try changing { () throws(Problem) in
+            try publishChanging(inode, as: name, in: directory, modified: modified, keepsMode: keepsMode, if: allows)
+        }
+    }
+
+    private func publishChanging(
+        _ inode: InodeID, as name: [UInt8], in directory: InodeID, modified: Timestamp?, keepsMode: Bool,
+        if allows: (Attributes?) -> Problem?
+    ) throws(Problem) -> Published {
         var refusal: Problem?
         var changes = AttributeChanges()
         if keepsMode { changes.mode = (try? engine { (files) throws(Errno) in try permissions(of: name, in: directory, files) }) ?? nil }
@@ -157,6 +165,7 @@ extension ServedFileSystem {
         }
         guard let placement else { throw refusal ?? .preconditionFailed }
         entryChanged(directory, name)
+        if let replaced = placement.replaced { attributesChanged(replaced.inode) }
         try engine { (files) throws(Errno) in try files.synchronize(inode, dataOnly: false) }
         return Published(attributes: placement.attributes, isNew: placement.replaced == nil)
     }
