@@ -15,13 +15,17 @@ sharedir = $(DESTDIR)$(PREFIX)/share
 sbindir = $(DESTDIR)/sbin
 
 .NOTPARALLEL:
-.PHONY: help run build test test-full test-swift test-end-to-end bench format lint install uninstall clean setup setup-tests
+.PHONY: help run server-demo build test test-full test-swift test-end-to-end bench format lint install uninstall clean setup setup-tests
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup build ## Set up, build, and show an encrypted volume at work
 	@scripts/demo
+
+server-demo: build ## Build, and show a server and its clients at work
+	@scripts/setup --demo
+	@scripts/server-demo
 
 setup: ## Install the Debian packages that the build needs
 	@scripts/setup
