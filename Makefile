@@ -16,13 +16,17 @@ sbindir = $(DESTDIR)/sbin
 libdir = $(DESTDIR)$(PREFIX)/lib
 
 .NOTPARALLEL:
-.PHONY: help run build programs deb test test-full test-shipping setup-packaging setup-shipping test-swift test-end-to-end bench bench-server format lint install uninstall clean setup setup-tests
+.PHONY: help run server-demo build programs deb test test-full test-shipping setup-packaging setup-shipping test-swift test-end-to-end bench bench-server format lint install uninstall clean setup setup-tests
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: setup build ## Set up, build, and show an encrypted volume at work
 	@scripts/demo
+
+server-demo: build ## Build, and show a server and its clients at work
+	@scripts/setup --demo
+	@scripts/server-demo
 
 setup: ## Install the Debian packages that the build needs
 	@scripts/setup

@@ -214,7 +214,7 @@ let networkTargets: [Target] = [
             "Identity", "Sealing", "Syscalls", .product(name: "X509", package: "swift-certificates"),
             .product(name: "SwiftASN1", package: "swift-asn1"),
         ]),
-    tests("ClientTests", ["Client"]),
+    tests("ClientTests", ["Client", "Sealing"]),
     tests(
         "TransferTests",
         ["Transfer", "Client", "FileSystem", "KeyManagement", "Sealing", "Syscalls", .product(name: "NIOCore", package: "swift-nio")]),

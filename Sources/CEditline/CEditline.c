@@ -26,6 +26,7 @@ int efs_history_file(History *entries, HistEvent *event, const char *path, int s
 
 EditLine *efs_editor_open(const char *program) { return el_init(program, stdin, stdout, stderr); }
 
-size_t efs_input_read(void *buffer, size_t size) { return fread(buffer, 1, size, stdin); }
+// Once a terminal has said that its input ends, fread would ask it again.
+size_t efs_input_read(void *buffer, size_t size) { return feof(stdin) ? 0 : fread(buffer, 1, size, stdin); }
 
 void efs_input_clear_end(void) { clearerr(stdin); }

@@ -19,6 +19,11 @@ public final class OwnedDescriptor: Sendable {
         return OwnedDescriptor(adopting: try retrying { efs_open(base, path, flags | O_CLOEXEC, mode) })
     }
 
+    /// As above, for a path that need not be UTF-8: its bytes, and the 0 that ends them.
+    public static func open(path: [CChar], _ flags: CInt, mode: mode_t = 0o600) throws(Errno) -> OwnedDescriptor {
+        OwnedDescriptor(adopting: try retrying { efs_open(AT_FDCWD, path, flags | O_CLOEXEC, mode) })
+    }
+
     /// pread(2), repeated until the buffer is full or the file ends.
     public func read(at offset: UInt64, into buffer: UnsafeMutableRawBufferPointer) throws(Errno) -> Int {
         var done = 0

@@ -1,3 +1,4 @@
+import Sealing
 import Testing
 
 @testable import Client
@@ -45,6 +46,30 @@ import Testing
             let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 * 37 + 250) }
             #expect(Base64URL.decode(Base64URL.encode(bytes)) == bytes)
             #expect(!Base64URL.encode(bytes).contains { "+/=".contains($0) })
+        }
+    }
+
+    /// Every byte that a name may have.
+    @Test func percentEncodingGoesBothWays() {
+        for byte in (0...255 as ClosedRange<UInt8>) where byte != 0 && byte != UInt8(ascii: "/") && byte != UInt8(ascii: ".") {
+            let path = RemotePath(components: [[byte], Array("a".utf8) + [byte, byte]])
+            #expect(RemotePath(percentEncoded: path.percentEncoded) == path, "\(byte)")
+            #expect(path.isUTF8 == (byte < 0x80))
+        }
+        #expect(RemotePath(percentEncoded: "/") == .root)
+        for wrong in ["/%", "/%4", "/%zz", "/%00", "/%2F", "/%2f", "/..", "/%2e", "/a/%2E%2E/b"] {
+            #expect(RemotePath(percentEncoded: wrong) == nil, "\(wrong)")
+        }
+    }
+
+    @Test func digestsAreReadAndWritten() {
+        let digest = DigestHasher.digest(of: Array("x".utf8))
+        let field = EFSClient.digestField(digest)
+        #expect(field == "sha-256=:LXEWQrcmsEQBYnyp+6wy9chTD7GQPMTbAiWHF5IaSIE=:")
+        #expect(EFSClient.digest(inField: field) == digest)
+        #expect(EFSClient.digest(inField: "sha-512=:AAAA:, " + field) == digest)
+        for wrong in ["", "sha-256=", "sha-256=:AAAA:", "sha-256=:x:", "sha-512" + field.dropFirst(7)] {
+            #expect(EFSClient.digest(inField: wrong) == nil, "\(wrong)")
         }
     }
 

@@ -4,101 +4,11 @@ import os
 import pty
 import select
 import signal
-import socket
 import subprocess
 
-from harness import MIB, Settings, Skipped, expect, expect_equal, run, scratch, test, wait_until
+from harness import MIB, Settings, expect, expect_equal, test, wait_until
+from server import Server, program, read_until
 from test_places import make_tree, tree_of
-
-
-def program(name):
-    path = os.path.join(os.path.dirname(Settings.efs), name)
-    if not os.path.exists(path):
-        raise Skipped(f"{path} is not built")
-    return path
-
-
-class Server:
-    """A server with a file system and users, and a home for a client."""
-
-    def __init__(self, name="server"):
-        self.base = scratch(name)
-        self.root = os.path.join(self.base, "root")
-        self.key = os.path.join(self.base, "starter.key")
-        self.home = os.path.join(self.base, "home")
-        os.makedirs(self.home)
-        os.chmod(self.home, 0o700)
-        self.environment = {**os.environ, "HOME": self.home, "GNUPGHOME": os.path.join(self.home, "gnupg")}
-        for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
-            self.environment.pop(name, None)
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        run(program("efs-server"), "make-starter-key", self.key)
-        self.process = None
-
-    def __enter__(self):
-        self.start()
-        self.control("create-fs", "user-data")
-        return self
-
-    def __exit__(self, *_):
-        self.stop()
-
-    def start(self):
-        self.process = subprocess.Popen(
-            [program("efs-server"), "--root", self.root, "--address", "127.0.0.1", "--port", str(self.port), "--host", "127.0.0.1",
-             "--starter-key-file", self.key], stdin=subprocess.DEVNULL, stderr=open(os.path.join(self.base, "log"), "ab"))
-        wait_until(lambda: self.is_up(), 60, "the server's port")
-
-    def is_up(self):
-        expect(self.process.poll() is None, "the server ended: " + open(os.path.join(self.base, "log")).read()[-2000:])
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def stop(self, how=signal.SIGTERM):
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(how)
-            try:
-                self.process.wait(30)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-
-    def control(self, *arguments, **options):
-        return run(program("efsctl"), *arguments, "--socket", os.path.join(self.root, "server/admin.sock"), **options)
-
-    def run(self, *command, **options):
-        return run(*command, env=self.environment, **options)
-
-    def efs(self, *arguments, **options):
-        return self.run(Settings.efs, *arguments, **options)
-
-    def key_by_gpg(self, user):
-        os.makedirs(self.environment["GNUPGHOME"], mode=0o700, exist_ok=True)
-        gpg = ("gpg", "--batch", "--quiet", "--pinentry-mode", "loopback", "--passphrase", "")
-        public, secret = (os.path.join(self.home, f"{user}.{kind}.pgp") for kind in ("pub", "priv"))
-        self.run(*gpg, "--quick-generate-key", f"{user} <{user}@example.org>", "ed25519", "sign", "never")
-        self.run(*gpg, "--armor", "--output", public, "--export", user)
-        self.run(*gpg, "--output", secret, "--export-secret-keys", user)
-        self.run("gpgconf", "--kill", "all")
-        return public, secret
-
-    def key_by_ssh(self, user, passphrase=""):
-        secret = os.path.join(self.home, f"{user}.ssh")
-        self.run("ssh-keygen", "-q", "-t", "ed25519", "-N", passphrase, "-f", secret)
-        return secret + ".pub", secret
-
-    def add_user(self, user, keys, *arguments):
-        """The user's secret key and client bundle."""
-        public, secret = keys
-        self.control("create-user", user, "--fs", "user-data", "--key", public, *arguments)
-        bundle = os.path.join(self.home, f"{user}.pem")
-        run("cp", os.path.join(self.root, "user-data/system/users", user, "client.pem"), bundle)
-        return secret, bundle
-
-    def add_remote(self, name, secret, bundle, *arguments):
-        self.efs("remote", "add", name, "--host", f"127.0.0.1:{self.port}", "--user-key", secret, "--cert", bundle, *arguments)
 
 
 @test(engine=True, seconds=600, needs=("gpg", "ssh-keygen"))
@@ -189,19 +99,6 @@ def uploads_go_on_after_the_server_was_killed():
         expect_equal(os.listdir(notes), [], "notes that are left")
 
 
-def read_until(descriptor, text, seconds=30):
-    """What a program shows at a terminal, up to and with `text`."""
-    shown = ""
-    while text not in shown:
-        ready, _, _ = select.select([descriptor], [], [], seconds)
-        expect(ready, f"waiting for {text!r}, got {shown!r}")
-        try:
-            shown += os.read(descriptor, 65536).decode(errors="replace")
-        except OSError:
-            expect(False, f"it ended without {text!r}: {shown!r}")
-    return shown
-
-
 @test(engine=True, seconds=300, needs=("gpg",))
 def the_shell():
     with Server() as server:
@@ -214,28 +111,178 @@ def the_shell():
         expect_equal(server.run(*shell, "-e", "get /nothing", "-e", "mkdir /b", ok=False).status, 17, "a command that fails")
         expect_equal(server.run(*shell, "-e", "ls").out.split(), ["a/"], "nothing after a failure")
 
+        def talk(*steps):
+            """At a terminal: what is typed, and what is waited for then. Waits for the shell's end."""
+            process, terminal = pty.fork()
+            if process == 0:
+                os.execve(shell[0], shell, server.environment)
+            try:
+                read_until(terminal, "efs> ")
+                for typed, waits in steps:
+                    os.write(terminal, typed)
+                    read_until(terminal, waits)
+                descriptor = os.pidfd_open(process)
+                expect(select.select([descriptor], [], [], 30)[0], "the shell does not end")
+                os.close(descriptor)
+            finally:
+                os.kill(process, signal.SIGKILL)
+                os.waitpid(process, 0)
+                os.close(terminal)
+
+        talk((b"help\n", "clear-cache           deletes"),
+             (b"post /patient/0/diagnostic.txt\n", "Paste content:"), (b"a diagnosis\n\x04", "Encryption...\r\nStorage...\r\nDone.\r\nefs> "),
+             # Completion: two directories to their end, and the file.
+             (b"get /pat\t", "ient/"), (b"0\t", "/"), (b"\t\n", "a diagnosis"),
+             (b"cd /patient\n", "efs> "), (b"ls\n", "0/"), (b"stat 0/diagnostic.txt\n", "size:      12"), (b"mv 0/diagnostic.txt /moved\n", "efs> "),
+             (b"get /nothing\n", "there is nothing at this path"), (b"rm /moved\n", "efs> "),
+             (b"clear-cache\n", "(y/N) : "), (b"n\n", "Nothing was done."), (b"clear-cache\n", "(y/N) : "), (b"y\n", "Cache cleared."),
+             (b"stop\n", "shutting down"))
+        history = os.path.join(server.home, ".local/state/efs/efsc-history")
+        expect_equal(os.stat(history).st_mode & 0o777, 0o600, "mode of the history")
+        # The lines of the session before are there.
+        talk((b"\x1b[A\x1b[A", "clear-cache"), (b"\n", "(y/N) : "), (b"y\n", "Cache cleared."), (b"stop\n", "shutting down"))
+        expect_equal(server.run(*shell, "-e", "ls /patient/0").out, "", "what was moved and removed")
+        server.run(*shell, "--batch", input=b"# a comment\nmkdir '/a b'\npost \"/a b/c\"\nx")
+        expect_equal(server.run(*shell, "-e", "get '/a b/c'").out, "x", "quoted")
+        expect_equal(server.run(*shell, "-e", "frobnicate", ok=False).status, 2, "no command")
+
+
+@test(engine=True, seconds=300, needs=("ssh-keygen",))
+def names_that_are_no_utf8_go_both_ways():
+    with Server() as server:
+        server.add_remote("drive", *server.add_user("app1", server.key_by_ssh("app1")))
+        base = os.fsencode(server.base)
+        source = os.path.join(base, b"source")
+        contents = {b"\xff\xfe": b"one", b"na\xefve/caf\xe9.txt": b"two", b"na\xefve/plain": b"three", b"large \x80": os.urandom(17 * MIB), b"100%": b"per cent"}
+        for name, content in contents.items():
+            path = os.path.join(source, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as file:
+                file.write(content)
+
+        def read(top):
+            found = {}
+            for here, _, files in os.walk(os.path.join(base, top)):
+                for name in files:
+                    with open(os.path.join(here, name), "rb") as file:
+                        found[os.path.relpath(os.path.join(here, name), os.path.join(base, top))] = file.read()
+            return found
+
+        server.efs("cp", "-r", os.path.join(server.base, "source"), "drive:/")
+        server.efs("cp", "-r", "drive:/source", os.path.join(server.base, "back"))
+        expect(read(b"back") == contents, f"what came back: {sorted(read(b'back'))}")
+        summary = json.loads(server.efs("cp", "--sync", "--json", os.path.join(server.base, "source"), "drive:/source").out.splitlines()[-1])
+        expect_equal((summary["unchangedFiles"], summary["copiedFiles"], summary["removed"]), (5, 0, 0), "the second time")
+        listed = {json.loads(line).get("namePercentEncoded") for line in server.efs("ls", "--json", "drive:/source").out.splitlines()}
+        expect_equal(listed, {"%FF%FE", "na%EFve", "large%20%80", None}, "names of the listing")
+        expect_equal(server.efs("cat", "efs://drive/source/%FF%FE").out, "one", "by its percent-encoded name")
+        expect_equal(server.efs("cat", "drive:/source/100%").out, "per cent", "elsewhere a per cent sign is one")
+        server.efs("mv", "efs://drive/source/na%EFve/caf%E9.txt", "efs://drive/source/%AA")
+        server.efs("cp", "efs://drive/source/%AA", os.path.join(server.base, "aa"))
+        server.efs("cp", f"file://{server.base}/source/%FF%FE", "efs://drive/taken/%C0")
+        expect_equal(server.efs("cat", "efs://drive/taken/%C0").out, "one", "from a local name")
+        server.efs("rm", "efs://drive/source/%AA")
+        expect_equal(server.efs("cat", "efs://drive/source/%AA", ok=False).status, 17, "what is removed")
+        os.unlink(os.path.join(source, b"\xff\xfe"))
+        server.efs("cp", "--sync", os.path.join(server.base, "source"), "drive:/source")
+        expect_equal(server.efs("cat", "efs://drive/source/%FF%FE", ok=False).status, 17, "what the source lacks")
+
+
+def audit(server):
+    with open(os.path.join(server.root, "log/audit.log")) as file:
+        return [json.loads(line) for line in file]
+
+
+@test(engine=True, seconds=300, needs=("ssh-keygen",))
+def options_of_a_copy():
+    with Server() as server:
+        server.add_remote("drive", *server.add_user("app1", server.key_by_ssh("app1")))
+        source, back = (os.path.join(server.base, name) for name in ("source", "back"))
+        make_tree(source)
+        lines = [json.loads(line) for line in server.efs("cp", "-r", "--dry-run", "--json", source, "drive:/").out.splitlines()]
+        expect_equal([line["event"] for line in lines], ["wouldCopy"] * 5 + ["summary"], "events of a dry run")
+        expect_equal(server.efs("ls", "drive:/").out, "", "what a dry run left")
+        server.efs("cp", "-r", "--exclude", "*.tmp", "--include", "*.txt", "--include", "*.tmp", source, "drive:/")
+        server.efs("cp", "-r", "drive:/source", back)
+        expect_equal(sorted(name for name in tree_of(back) if "." in name), ["a.txt", "sub/deeper/\u00e9 \u4e2d.txt"], "included and not excluded")
+        # What has another content but the same size and time is seen by its digest, which the server tells.
+        server.efs("cp", "-r", "--jobs", "16", source, "drive:/")
+        for name in ("a.txt", "sub/big.bin"):
+            path = os.path.join(source, name)
+            state = os.stat(path)
+            with open(path, "r+b") as file:
+                file.write(b"two")
+            os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+        summary = json.loads(server.efs("cp", "--sync", "--json", source, "drive:/source").out.splitlines()[-1])
+        expect_equal(summary["copiedFiles"], 0, "by size and time")
+        before = len(audit(server))
+        summary = json.loads(server.efs("cp", "--sync", "--checksum", "--json", source, "drive:/source").out.splitlines()[-1])
+        expect_equal((summary["copiedFiles"], summary["unchangedFiles"]), (2, 3), "by content")
+        asked = [entry for entry in audit(server)[before:] if entry["op"] == "HEAD" and entry["status"] == 200]
+        expect_equal(len(asked), 5, "digests that the server was asked for")
+        # One of several fails: the rest goes on, and the status says so.
+        os.makedirs(os.path.join(server.base, "blocked/a.txt/in the way"))
+        failed = server.efs("cp", "-r", "drive:/source/a.txt", "drive:/source/empty", os.path.join(server.base, "blocked"), ok=False)
+        expect_equal(failed.status, 26, f"one of two ({failed.err})")
+        expect(os.path.exists(os.path.join(server.base, "blocked/empty")), "the other one")
+        expect_equal(server.efs("cp", source, "drive:/x", ok=False).status, 2, "a directory without -r")
+        expect_equal(server.efs("cp", "drive:/nothing", back, ok=False).status, 17, "nothing")
+        # A bar on a terminal.
         process, terminal = pty.fork()
         if process == 0:
-            os.execve(shell[0], shell, server.environment)
+            os.execve(Settings.efs, [Settings.efs, "cp", "--bwlimit", "4M", os.path.join(source, "sub/big.bin"), "drive:/bar"], server.environment)
         try:
-            read_until(terminal, "efs> ")
-            os.write(terminal, b"post /patient/0/diagnostic.txt\n")
-            read_until(terminal, "Paste content:")
-            os.write(terminal, b"a diagnosis\n\x04")
-            read_until(terminal, "Done.")
-            read_until(terminal, "efs> ")
-            # Completion: two directories to their end, and the file.
-            os.write(terminal, b"get /pat\t0\t")
-            read_until(terminal, "/patient/0/")
-            os.write(terminal, b"\t\n")
-            read_until(terminal, "a diagnosis")
-            os.write(terminal, b"clear-cache\n")
-            read_until(terminal, "(y/N) : ")
-            os.write(terminal, b"y\n")
-            read_until(terminal, "Cache cleared.")
-            os.write(terminal, b"stop\n")
-            read_until(terminal, "shutting down")
+            shown = read_until(terminal, "copied 1 file")
+            expect("[####" in shown and "%" in shown, f"no bar: {shown!r}")
         finally:
-            os.kill(process, signal.SIGKILL)
             os.waitpid(process, 0)
             os.close(terminal)
+
+
+@test(engine=True, seconds=300, needs=("ssh-keygen",))
+def downloads_go_on_after_the_client_was_killed():
+    with Server() as server:
+        server.add_remote("drive", *server.add_user("app1", server.key_by_ssh("app1")))
+        path, back = (os.path.join(server.base, name) for name in ("file", "back"))
+        content = os.urandom(48 * MIB)
+        with open(path, "wb") as file:
+            file.write(content)
+        server.efs("cp", path, "drive:/file")
+        client = subprocess.Popen([Settings.efs, "cp", "--bwlimit", "16M", "drive:/file", back], env=server.environment, stdin=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL)
+
+        def part():
+            sizes = [os.path.getsize(os.path.join(server.base, name)) for name in os.listdir(server.base) if name.endswith(".efs-part")]
+            return sizes and sizes[0] > 8 * MIB
+
+        wait_until(part, 60, "a part of the file")
+        client.kill()
+        client.wait()
+        expect(not os.path.exists(back), "a part has the file's name")
+        server.efs("cp", "drive:/file", back)
+        with open(back, "rb") as file:
+            expect(file.read() == content, "the content is another")
+        expect_equal([name for name in os.listdir(server.base) if name.endswith(".efs-part")], [], "parts that are left")
+        expect(any(entry["op"] == "GET" and entry["status"] == 206 for entry in audit(server)), "all of it was fetched again")
+
+
+@test(engine=True, seconds=300, needs=("ssh-keygen",))
+def archives_of_what_a_server_has():
+    with Server() as server:
+        server.add_remote("drive", *server.add_user("app1", server.key_by_ssh("app1")))
+        source, back = (os.path.join(server.base, name) for name in ("source", "back"))
+        make_tree(source)
+        server.efs("cp", "-r", source, "drive:/")
+        password, archive = (os.path.join(server.base, name) for name in ("password.txt", "drive.efs.tar.gz.aes"))
+        with open(password, "w") as file:
+            file.write("a long password of an archive\n")
+        os.chmod(password, 0o600)
+        server.efs("tar", "--fs", "drive", "--exclude", "*.tmp", "-o", archive, "-p", password)
+        server.efs("untar", archive, "-C", back, "-p", password)
+        wanted = {name: state for name, state in tree_of(source).items() if not name.endswith(".tmp")}
+        expect_equal(tree_of(os.path.join(back, "source")), wanted, "what came out of the archive")
+        part = os.path.join(server.base, "sub.tar.zst")
+        server.efs("tar", "--fs", "drive:/source/sub/deeper", "-o", part)
+        expect("\u00e9 \u4e2d.txt" in server.run("tar", "--zstd", "-tf", part, "--quoting-style=literal").out, "a directory's own archive")
+        expect_equal(server.efs("tar", "--fs", "nowhere", "-o", part, ok=False).status, 17, "a remote that is not noted")
+        expect_equal(server.efs("untar", archive, "--fs", "drive", "-p", password, ok=False).status, 2, "restoring to a server")

@@ -124,14 +124,15 @@ import Testing
         let notes = BreakingSource()
         struct Cut: Error {}
         let attempt: (Bool) async throws -> Void = { breaks in
-            try await target.write(.root, size: 10_000, attributes: FileAttributes(modified: 1_700_000_000), resumeKey: "the same") {
-                offset, sink in
-                notes.offsets.withLock { $0.append(offset) }
-                let rest = whole.utf8.dropFirst(Int(offset))
+            let content = FileContent { range, sink in
+                notes.offsets.withLock { $0.append(range.lowerBound) }
+                let rest = whole.utf8.dropFirst(Int(range.lowerBound))
                 try await sink(ByteBuffer(bytes: rest.prefix(4000)))
                 if breaks { throw Cut() }
                 try await sink(ByteBuffer(bytes: rest.dropFirst(4000)))
             }
+            try await target.write(
+                .root, size: 10_000, attributes: FileAttributes(modified: 1_700_000_000), resumeKey: "the same", content)
         }
         await #expect(throws: Cut.self) { try await attempt(true) }
         #expect(!FileManager.default.fileExists(atPath: path("file")))
@@ -144,9 +145,8 @@ import Testing
     @Test func aShortSourceLeavesTheOldFile() async throws {
         try put("old", "file")
         await #expect(throws: Failure.self) {
-            try await LocalTree(path("file")).write(.root, size: 10, attributes: FileAttributes(), resumeKey: nil) { _, sink in
-                try await sink(ByteBuffer(string: "short"))
-            }
+            let content = FileContent { _, sink in try await sink(ByteBuffer(string: "short")) }
+            try await LocalTree(path("file")).write(.root, size: 10, attributes: FileAttributes(), resumeKey: nil, content)
         }
         #expect(try String(contentsOfFile: path("file"), encoding: .utf8) == "old")
         #expect(try FileManager.default.contentsOfDirectory(atPath: directory.path) == ["file"])

@@ -18,16 +18,20 @@ import Testing
             ("/srv/vault:/", .volume("/srv/vault", .root, namesDirectory: true)),
             ("../vault:", .volume("../vault", .root, namesDirectory: false)),
             ("a b:/c", .local("a b:/c")), ("-x:/c", .local("-x:/c")),
+            ("efs://drive/a%FFb/", .remote(name: "drive", RemotePath(components: [[0x61, 0xFF, 0x62]]), namesDirectory: true)),
+            ("file:///a/%FF", .file(RemotePath(components: [[0x61], [0xFF]]), namesDirectory: false)),
         ]
         for (text, place) in cases { #expect(try Place(text) == place, "\(text)") }
-        #expect(throws: Failure.self) { try Place("") }
+        for wrong in ["", "efs:///a", "efs://a b/c", "efs://d/%F", "efs://d/%00", "efs://d/%2e%2e", "efs://d/a%2Fb", "file:///%zz"] {
+            #expect(throws: Failure.self, "\(wrong)") { try Place(wrong) }
+        }
     }
 
     @Test func lastNames() throws {
         let cases: [(String, String?)] = [
             ("a/b", "b"), ("a/b/", "b"), (".", nil), ("..", nil), ("/", nil), ("drive:/", nil), ("drive:/x/y", "y"), ("./v:/z", "z"),
         ]
-        for (text, name) in cases { #expect(try Place(text).lastName == name, "\(text)") }
+        for (text, name) in cases { #expect(try Place(text).lastName == name.map { Array($0.utf8) }, "\(text)") }
     }
 
     @Test func quantities() {

@@ -1,7 +1,7 @@
 import Glibc
 public import Syscalls
 
-/// A tree that an archive is made of: a directory, a volume, or later what a server has. Used by one thread at a time.
+/// A tree that an archive is made of: a directory, a volume, or what a server has. Used by one thread at a time.
 ///
 /// A directory comes before what is in it. What has several names comes first as itself, then as `.hardLink`. What the tree's
 /// exclusions name is left out with all that is below it.
@@ -22,7 +22,8 @@ public struct TreeExclusions: Sendable {
         self.patterns = patterns.map { $0.hasPrefix("/") || $0.hasPrefix("./") ? "/" + $0.drop { $0 == "." || $0 == "/" } : $0 }
     }
 
-    func contain(_ path: [UInt8]) -> Bool {
+    /// Whether the path, from the tree's root, is left out.
+    public func contain(_ path: [UInt8]) -> Bool {
         if patterns.isEmpty { return false }
         let name = path.split(separator: UInt8(ascii: "/")).last.map { Array($0) } ?? []
         return patterns.contains { pattern in

@@ -59,6 +59,8 @@ public enum ClientError: Error, Sendable {
         case (403, _): kind = .notPermitted
         case (404, _): kind = .missing
         case (_, "exists"): kind = .alreadyExists
+        case (_, "digest-mismatch"), (_, "checksum-mismatch"):
+            (kind, hint) = (.conflict, "the source changed meanwhile, or the way spoils what goes over it")
         case (409, _), (412, _), (423, _): kind = .conflict
         case (_, "sealed"): (kind, hint) = (.unreachable, "'efsctl unseal' on the server opens it")
         case (_, "read-only"): kind = .readOnly

@@ -46,7 +46,7 @@ public struct FileSystemInformation: Sendable, Codable, Hashable {
 
 /// What was wiped from the server's decrypted cache.
 public struct ClearedCache: Sendable, Codable, Hashable {
-    public var files: UInt64
+    public var pieces: UInt64
     public var bytes: UInt64
 }
 

@@ -1,3 +1,5 @@
+import Sealing
+
 /// A path on a server: components of 1 to 255 bytes, from the root. `.` and `..` are resolved when it is made, so none is in it.
 public struct RemotePath: Hashable, Sendable, CustomStringConvertible {
     public private(set) var components: [[UInt8]]
@@ -30,6 +32,32 @@ public struct RemotePath: Hashable, Sendable, CustomStringConvertible {
     public var name: [UInt8] { components.last ?? [] }
 
     public var isRoot: Bool { components.isEmpty }
+
+    /// From its percent-encoded form; nil if that is broken, or a component cannot be a name.
+    public init?(percentEncoded text: some StringProtocol) {
+        var result: [[UInt8]] = []
+        for part in text.utf8.split(separator: UInt8(ascii: "/")) {
+            var name: [UInt8] = []
+            var rest = part.makeIterator()
+            while let byte = rest.next() {
+                guard byte == UInt8(ascii: "%") else {
+                    name.append(byte)
+                    continue
+                }
+                guard let high = rest.next(), let low = rest.next(),
+                    let decoded = Hexadecimal.decode(String(decoding: [high, low], as: UTF8.self))
+                else { return nil }
+                name += decoded
+            }
+            guard !name.contains(0), !name.contains(UInt8(ascii: "/")), !name.elementsEqual(".".utf8), !name.elementsEqual("..".utf8)
+            else { return nil }
+            result.append(name)
+        }
+        self.init(components: result)
+    }
+
+    /// Whether a text can say it.
+    public var isUTF8: Bool { components.allSatisfy { String(validating: $0, as: UTF8.self) != nil } }
 
     /// `/a/b`, for people; bytes that are no UTF-8 are replaced.
     public var description: String { "/" + components.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "/") }

@@ -1,6 +1,7 @@
 import FoundationEssentials
 public import NIOCore
 import NIOHTTP1
+public import Sealing
 import Syscalls
 
 /// What comes with a file's content.
@@ -19,21 +20,24 @@ public struct FileHead: Sendable, Hashable {
 extension EFSClient {
     /// Creates or replaces a file, whole or nothing; parents are made. Returns when it is on the server's stable storage.
     /// `body` writes `sizeBytes` bytes, or any number if that is nil; it is called again if the request has to be repeated.
+    /// - Parameter sha256: of the content; the server takes nothing else then.
     public func put(
         _ path: RemotePath, sizeBytes: UInt64?, attributes: FileAttributes = FileAttributes(), condition: WriteCondition = .always,
-        body: @escaping BodySource
+        sha256: Digest32? = nil, body: @escaping BodySource
     ) async throws -> Entry {
         var request = ClientRequest(method: .PUT, uri: Self.dataURI(path), body: .stream(sizeBytes: sizeBytes, body))
         request.headers = Self.headers(condition) + Self.headers(attributes)
+        if let sha256 { request.headers.append(("Repr-Digest", Self.digestField(sha256))) }
         return try await entry(request)
     }
 
-    /// `put` for what is in memory.
+    /// `put` for what is in memory. The server checks its digest.
     public func put(
         _ path: RemotePath, _ bytes: ByteBuffer, attributes: FileAttributes = FileAttributes(), condition: WriteCondition = .always
     ) async throws -> Entry {
         var request = ClientRequest(method: .PUT, uri: Self.dataURI(path), body: .bytes(bytes))
-        request.headers = Self.headers(condition) + Self.headers(attributes)
+        let digest = bytes.withUnsafeReadableBytes { DigestHasher.digest(of: $0) }
+        request.headers = Self.headers(condition) + Self.headers(attributes) + [("Repr-Digest", Self.digestField(digest))]
         return try await entry(request)
     }
 
@@ -62,6 +66,19 @@ extension EFSClient {
         }
     }
 
+    /// SHA-256 of a file, which the server reads for it (RFC 9530); with `etag` only of that very state: 412 otherwise.
+    public func sha256(_ path: RemotePath, etag: String? = nil) async throws -> Digest32 {
+        var request = ClientRequest(method: .HEAD, uri: Self.dataURI(path), headers: [("Want-Repr-Digest", "sha-256=1")])
+        if let etag { request.headers.append(("If-Match", etag)) }
+        let host = configuration.host
+        return try await send(request) { head, _ in
+            guard let digest = head.headers.first(name: "Repr-Digest").flatMap(Self.digest(inField:)) else {
+                throw ClientError.malformed(host: host, what: "the answer has no digest")
+            }
+            return digest
+        }
+    }
+
     public func metadata(_ path: RemotePath) async throws -> Entry {
         try await entry(ClientRequest(method: .GET, uri: "/v1/metadata" + path.percentEncoded))
     }
@@ -87,22 +104,36 @@ extension EFSClient {
 
     /// Atomic, for files and directories. Parents of `to` are made.
     public func move(_ from: RemotePath, to: RemotePath, overwrite: Bool) async throws -> Entry {
-        try await entry(try Self.json(.POST, "/v1/move", try placement(from, to, overwrite)))
+        try await entry(try Self.json(.POST, "/v1/move", placement(from, to, overwrite)))
     }
 
     /// Of one file, whole or nothing.
     public func copy(_ from: RemotePath, to: RemotePath, overwrite: Bool) async throws -> Entry {
-        try await entry(try Self.json(.POST, "/v1/copy", try placement(from, to, overwrite)))
+        try await entry(try Self.json(.POST, "/v1/copy", placement(from, to, overwrite)))
     }
 
-    private func placement(_ from: RemotePath, _ to: RemotePath, _ overwrite: Bool) throws -> Placement {
-        guard let from = from.asJSON, let to = to.asJSON else {
-            throw ClientError.configuration(.init(.usage, "the server moves and copies only names in UTF-8", object: "\(from)"))
-        }
-        return Placement(from: from, to: to, overwrite: overwrite)
+    private func placement(_ from: RemotePath, _ to: RemotePath, _ overwrite: Bool) -> Placement {
+        var placement = Placement(overwrite: overwrite)
+        if let text = from.asJSON { placement.from = text } else { placement.fromBytes = Base64URL.encode(from.bytes) }
+        if let text = to.asJSON { placement.to = text } else { placement.toBytes = Base64URL.encode(to.bytes) }
+        return placement
     }
 
     // MARK: Parts
+
+    /// `sha-256=:…:`, as Content-Digest and Repr-Digest have it.
+    static func digestField(_ digest: Digest32) -> String { "sha-256=:\(Data(digest.bytes).base64EncodedString()):" }
+
+    /// The SHA-256 among a field's digests.
+    static func digest(inField text: String) -> Digest32? {
+        for member in text.split(separator: ",") {
+            let member = member.drop { $0 == " " }
+            guard member.hasPrefix("sha-256=:"), member.hasSuffix(":") else { continue }
+            let bytes = Data(base64Encoded: String(member.dropFirst("sha-256=:".count).dropLast()))
+            return bytes.flatMap { bytes in Array(bytes).withUnsafeBytes { Digest32($0) } }
+        }
+        return nil
+    }
 
     static func dataURI(_ path: RemotePath) -> String { "/v1/data" + path.percentEncoded }
 
@@ -190,8 +221,10 @@ extension EFSClient {
 }
 
 private struct Placement: Encodable {
-    var from: String
-    var to: String
+    var from: String?
+    var to: String?
+    var fromBytes: String?
+    var toBytes: String?
     var overwrite: Bool
 }
 
@@ -225,6 +258,9 @@ struct EntryDocument: Decodable, Sendable {
 }
 
 extension RemotePath {
+    /// `/a/b` as it is.
+    var bytes: [UInt8] { isRoot ? [UInt8(ascii: "/")] : components.flatMap { [UInt8(ascii: "/")] + $0 } }
+
     /// JSON strings hold no other bytes than UTF-8.
     var asJSON: String? {
         var text = ""

@@ -1,6 +1,7 @@
 import FoundationEssentials
 import NIOCore
 import NIOHTTP1
+public import Sealing
 
 /// An upload that goes on after a cut, also in another process (tus 1.0.0). Nobody sees the file until it is complete.
 public struct ResumableUpload: Sendable, Hashable, Codable {
@@ -16,8 +17,7 @@ extension EFSClient {
     public func createUpload(
         _ path: RemotePath, sizeBytes: UInt64, attributes: FileAttributes = FileAttributes(), condition: WriteCondition = .always
     ) async throws -> ResumableUpload {
-        let raw = Array("/".utf8) + path.components.joined(separator: Array("/".utf8))
-        var members = [("path", raw)]
+        var members = [("path", path.bytes)]
         if let modified = attributes.modified {
             members.append(("modified", Array(Self.timestamp(modified, attributes.modifiedNanoseconds).utf8)))
         }
@@ -53,13 +53,15 @@ extension EFSClient {
 
     /// Sends `sizeBytes` bytes that belong at `offset`. The part that reaches the upload's size completes the file. Returns the
     /// new offset.
+    /// - Parameter sha256: of the part; the server keeps nothing else then, also nothing of a part that is cut.
     public func sendPart(
-        _ upload: ResumableUpload, at offset: UInt64, sizeBytes: UInt64, body: @escaping BodySource
+        _ upload: ResumableUpload, at offset: UInt64, sizeBytes: UInt64, sha256: Digest32? = nil, body: @escaping BodySource
     ) async throws -> UInt64 {
-        let request = ClientRequest(
+        var request = ClientRequest(
             method: .PATCH, uri: upload.location,
             headers: [Self.tus, ("Content-Type", "application/offset+octet-stream"), ("Upload-Offset", String(offset))],
             body: .stream(sizeBytes: sizeBytes, body))
+        if let sha256 { request.headers.append(("Upload-Checksum", "sha256 \(Data(sha256.bytes).base64EncodedString())")) }
         return try await send(request) { head, _ in
             head.headers.first(name: "Upload-Offset").flatMap { UInt64($0) } ?? offset + sizeBytes
         }

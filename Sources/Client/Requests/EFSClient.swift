@@ -102,7 +102,7 @@ public final class EFSClient: Sendable {
             if problem.status == 401, !hasLoggedIn {
                 hasLoggedIn = true
                 await session.forget(tokens.number)
-            } else if problem.status == 429 || problem.code == "busy", tries < Self.mostTries {
+            } else if problem.status == 429 || problem.code == "busy" || problem.code == "upload-busy", tries < Self.mostTries {
                 try await wait(seconds: min(max(problem.retryAfterSeconds ?? 1, 1), Self.longestWaitSeconds))
             } else {
                 throw ClientError.problem(problem)

@@ -39,6 +39,16 @@ struct BodyDigests {
         } catch { throw .badRequest("\(name.rawName) is malformed") }
     }
 
+    /// Whether `Want-Repr-Digest` asks for SHA-256, with a preference above 0. What is malformed asks for nothing.
+    static func wantsSHA256(_ headers: HTTPFields) -> Bool {
+        guard let value = headers[.wantReprDigest] else { return false }
+        var parser = StructuredFieldValueParser(Array(value.utf8))
+        guard let members = try? parser.parseDictionaryFieldValue(), case .item(let item) = members["sha-256"],
+            case .integer(let preference) = item.rfc9651BareItem
+        else { return false }
+        return preference > 0
+    }
+
     mutating func update(_ bytes: ByteBuffer) {
         guard !isEmpty else { return }
         bytes.withUnsafeReadableBytes { bytes in

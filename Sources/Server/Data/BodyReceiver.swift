@@ -12,7 +12,7 @@ struct BodyReceiver {
 
     let fileSystem: ServedFileSystem
     let threads: EngineThreads
-    /// Components of the directory that the file is to be in, which is made when the first step is full.
+    /// Components of the directory that the file is to be in; it need not be there yet.
     let parent: ArraySlice<[UInt8]>
     let mode: UInt32
     let limitBytes: UInt64
@@ -106,7 +106,7 @@ struct BodyReceiver {
     private func makeFile() async throws(Problem) -> InodeID {
         let (fileSystem, parent, mode) = (fileSystem, parent, mode)
         return try await threads.run { () throws(Problem) in
-            try fileSystem.makeUnnamed(try fileSystem.makeDirectories(parent).inode, mode: mode)
+            try fileSystem.makeUnnamed(try fileSystem.nearestDirectory(parent), mode: mode)
         }
     }
 }

@@ -3,6 +3,7 @@ import FoundationEssentials
 import HTTPTypes
 import HummingbirdCore
 import NIOCore
+import Sealing
 import SystemPackage
 
 /// Files by path.
@@ -31,7 +32,8 @@ extension APIResponder {
     private func read(_ call: Call, _ caller: Caller, _ path: RequestPath, _ rights: Rights) async throws(Problem) -> Response {
         guard !rights.isDisjoint(with: [.read, .list]) else { throw .forbidden }
         let fileSystem = caller.fileSystem
-        let wantsContent = call.method == .get
+        let wantsDigest = BodyDigests.wantsSHA256(call.headers)
+        let wantsContent = call.method == .get || wantsDigest
         let (cache, clock) = (server.cache, server.clock)
         let encoded = Self.rest(of: call.target.path.dropFirst(call.target.path.hasPrefix("/v1/") ? 3 : 0), after: "/data")
         let opened = try await server.threads.run { () throws(Problem) -> Opened in
@@ -81,6 +83,11 @@ extension APIResponder {
                 .with(.contentRange, "bytes */\(attributes.sizeBytes)")
         }
         headers[.contentLength] = String(range.count)
+        if BodyDigests.wantsSHA256(call.headers) {
+            let digest = try await reprDigest(attributes, content, fileSystem)
+            withExtendedLifetime(retained) {}
+            headers[.reprDigest] = "sha-256=:\(Base64.encode(digest.bytes)):"
+        }
         if call.method == .head { return Response(status: status, headers: headers) }
         if let content, let slice = content.getSlice(at: content.readerIndex + Int(range.lowerBound), length: range.count) {
             return Response(status: status, headers: headers, body: ResponseBody(byteBuffer: slice))
@@ -93,6 +100,35 @@ extension APIResponder {
         return Response(
             status: status, headers: headers,
             body: ResponseBody(contentLength: range.count) { writer in try await stream.write(to: &writer) })
+    }
+
+    /// SHA-256 of the whole file, which is read for it, past the decrypted cache.
+    private func reprDigest(
+        _ attributes: Attributes, _ content: ByteBuffer?, _ fileSystem: ServedFileSystem
+    ) async throws(Problem) -> Digest32 {
+        var hasher = DigestHasher()
+        if let content {
+            content.withUnsafeReadableBytes { hasher.update($0) }
+            return hasher.finish()
+        }
+        let (inode, size) = (attributes.inode, attributes.sizeBytes)
+        var offset: UInt64 = 0
+        while offset < size {
+            let start = offset
+            let piece = try await server.threads.run { () throws(Problem) in
+                try fileSystem.read(inode, at: start, count: Int(min(1 << 20, size - start)))
+            }
+            guard piece.readableBytes > 0 else { break }
+            piece.withUnsafeReadableBytes { hasher.update($0) }
+            offset += UInt64(piece.readableBytes)
+        }
+        let now = try await server.threads.run { () throws(Problem) in
+            try fileSystem.engine { (files) throws(Errno) in try files.attributes(inode) }
+        }
+        guard now.modificationTime == attributes.modificationTime, now.sizeBytes == size, offset == size else {
+            throw Problem(.conflict, "conflict", "the file was changed while it was read")
+        }
+        return hasher.finish()
     }
 
     static func fileHeaders(_ attributes: Attributes) -> HTTPFields {
@@ -166,6 +202,7 @@ extension APIResponder {
                 fileSystem: fileSystem, threads: threads, parent: path.parent, mode: mode, limitBytes: limit)
             let received = try await receiver.receive(body, expected: options.length, digests: options.digests)
             let published = try await threads.run { () throws(Problem) in
+                // Directories are made only when the content is here: a cut upload leaves nothing.
                 let directory = try fileSystem.makeDirectories(path.parent).inode
                 let inode = if let inode = received.inode { inode } else { try fileSystem.makeUnnamed(directory, mode: mode) }
                 // Published or not, nobody holds it afterwards.

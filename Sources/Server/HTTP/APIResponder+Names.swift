@@ -67,9 +67,22 @@ extension APIResponder {
     // MARK: Moving and copying
 
     private struct Transfer: Decodable, Sendable {
-        var from: String
-        var to: String
+        var from: String?
+        var to: String?
+        /// The same as base64url, for names that are not UTF-8.
+        var fromBytes: String?
+        var toBytes: String?
         var overwrite: Bool?
+
+        static func path(_ text: String?, _ bytes: String?, _ name: String) throws(Problem) -> RequestPath {
+            switch (text, bytes) {
+            case (let text?, nil): return try RequestPath.parse(text: text)
+            case (nil, let encoded?):
+                guard let bytes = Base64URL.decode(encoded) else { throw .badRequest("\(name)Bytes is base64url") }
+                return try RequestPath.parse(bytes: bytes)
+            default: throw .badRequest("either \(name) or \(name)Bytes says the path")
+            }
+        }
     }
 
     func transferStep(_ call: Call, _ caller: Caller, copies: Bool) throws(Problem) -> Step {
@@ -77,8 +90,8 @@ extension APIResponder {
         let (fileSystem, threads, user) = (caller.fileSystem, server.threads, caller.user)
         return .receive { body in
             let transfer = try await RequestJSON.read(Transfer.self, body)
-            let from = try RequestPath.parse(text: transfer.from)
-            let to = try RequestPath.parse(text: transfer.to)
+            let from = try Transfer.path(transfer.from, transfer.fromBytes, "from")
+            let to = try Transfer.path(transfer.to, transfer.toBytes, "to")
             if from.isReserved || to.isReserved { throw Problem.notFound }
             let overwrites = transfer.overwrite ?? false
             let needed: Rights = copies ? .read : [.read, .delete]

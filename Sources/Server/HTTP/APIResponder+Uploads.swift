@@ -91,18 +91,20 @@ extension APIResponder {
 
     private func uploadRecord(_ call: Call, _ caller: Caller, _ length: UInt64) throws(Problem) -> UploadRecord {
         var values: [String: String] = [:]
+        var place: [UInt8]?
         for pair in (call.headers[.uploadMetadata] ?? "").split(separator: ",") {
             let parts = pair.split(separator: " ", omittingEmptySubsequences: true).map(String.init)
             guard (1...2).contains(parts.count), let value = parts.count > 1 ? Base64.decode(parts[1]) : [] else {
                 throw .badRequest("Upload-Metadata is malformed")
             }
-            values[parts[0]] = String(decoding: value, as: UTF8.self)
+            // A name is bytes, whatever they are; everything else is text.
+            if parts[0] == "path" { place = value } else { values[parts[0]] = String(decoding: value, as: UTF8.self) }
         }
-        guard let text = values["path"] else { throw .badRequest("Upload-Metadata needs a path") }
-        let path = try RequestPath.parse(text: text)
+        guard let place else { throw .badRequest("Upload-Metadata needs a path") }
+        let path = try RequestPath.parse(bytes: place)
         if path.isReserved || path.namesDirectory { throw Problem(.conflict, "not-a-file", "this path is no file's") }
         guard caller.user.grants.rights(at: path).contains(.write) else { throw .forbidden }
-        var record = UploadRecord(user: caller.user.name, path: Base64URL.encode(text.utf8), length: length)
+        var record = UploadRecord(user: caller.user.name, path: Base64URL.encode(place), length: length)
         if let modified = try values["modified"].map(WriteOptions.parseTime) {
             record.modified = modified.seconds
             record.modifiedNanoseconds = modified.nanoseconds

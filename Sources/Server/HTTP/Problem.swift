@@ -69,7 +69,7 @@ extension Problem {
         case .diskQuotaExceeded: self = Problem(.insufficientStorage, "quota-exceeded", "the quota is used up")
         case .readOnlyFileSystem: self = Problem(.serviceUnavailable, "read-only", "the file system cannot be written now")
         case .fileNameTooLong: self = Problem(.badRequest, "bad-path", "a name is too long")
-        case .invalidArgument: self = Problem(.conflict, "conflict", "that cannot be done with these paths")
+        case .invalidArgument, .resourceBusy: self = Problem(.conflict, "conflict", "that cannot be done with these paths")
         case .fileTooLarge: self = .tooLarge
         case .tooManyLinks: self = Problem(.conflict, "conflict", "the directory holds too many directories")
         case .ioError: self = Problem(.internalServerError, "damaged", "the stored data failed its authentication")

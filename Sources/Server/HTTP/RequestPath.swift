@@ -57,8 +57,10 @@ struct RequestPath: Sendable, Hashable {
     }
 
     /// A path as text, as in JSON bodies and grants: beginning with a slash, nothing encoded.
-    static func parse(text: String) throws(Problem) -> RequestPath {
-        let bytes = Array(text.utf8)
+    static func parse(text: String) throws(Problem) -> RequestPath { try parse(bytes: Array(text.utf8)) }
+
+    /// A path as bytes, nothing encoded.
+    static func parse(bytes: [UInt8]) throws(Problem) -> RequestPath {
         guard bytes.first == slash else { throw bad("a path begins with '/'") }
         guard bytes.count <= largestSizeBytes else { throw bad("the path is too long") }
         var path = RequestPath(components: [], namesDirectory: bytes.last == slash)

@@ -110,7 +110,7 @@ struct UploadStore: Sendable {
     func finish(_ upload: Upload) throws(Problem) -> ServedFileSystem.Published {
         let record = upload.record
         guard let bytes = Base64URL.decode(record.path) else { throw Self.notFound }
-        let path = try RequestPath.parse(text: String(decoding: bytes, as: UTF8.self))
+        let path = try RequestPath.parse(bytes: bytes)
         guard let name = path.components.last else { throw Problem(.isDirectory) }
         if let expected = record.sha256, try digest(upload) != expected.lowercased() {
             try remove(upload)

@@ -88,6 +88,24 @@ extension ServedFileSystem {
         }
     }
 
+    /// The deepest directory of those components that is there. Fails where something else is in the way.
+    func nearestDirectory(_ components: ArraySlice<[UInt8]>) throws(Problem) -> InodeID {
+        try engine { (files) throws(Errno) in
+            var directory = InodeID.root
+            for component in components {
+                do throws(Errno) {
+                    let found = try component.withBytes { (name) throws(Errno) in try files.lookup(directory, name, retaining: false) }
+                    guard found.type == .directory else { throw .notDirectory }
+                    directory = found.inode
+                } catch {
+                    guard error == .noSuchFileOrDirectory else { throw error }
+                    return directory
+                }
+            }
+            return directory
+        }
+    }
+
     private func enter(_ name: [UInt8], of directory: InodeID, _ files: FileSystem) throws(Errno) -> (inode: InodeID, isNew: Bool) {
         var mustExist = false
         while true {

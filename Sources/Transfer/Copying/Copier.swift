@@ -148,11 +148,10 @@ public final class Copier<Source: Tree, Target: Tree>: Sendable {
             modified: item.entry.modified, modifiedNanoseconds: item.entry.modifiedNanoseconds, mode: item.entry.mode)
         let (source, limit, report) = (self.source, self.limit, self.report)
         let version = item.entry.version
-        try await target.write(
-            item.to, size: item.entry.size, attributes: attributes, resumeKey: "\(source.display(item.from))\u{0}\(version)"
-        ) { offset, sink in
-            if offset > 0, offset == item.entry.size { return }
-            try await source.read(item.from, from: offset, version: version) { chunks in
+        var content = FileContent { range, sink in
+            // Nothing is left of it, but an empty file is looked at: it may have grown.
+            if range.isEmpty, item.entry.size > 0 { return }
+            try await source.read(item.from, range.isEmpty ? nil : range, version: version) { chunks in
                 while let piece = try await Self.piece(chunks) {
                     try await limit?.take(piece.readableBytes)
                     try await sink(piece)
@@ -160,6 +159,11 @@ public final class Copier<Source: Tree, Target: Tree>: Sendable {
                 }
             }
         }
+        if source.isNear {
+            content.digest = { range in try await source.digest(item.from, range.isEmpty ? nil : range, version: version) }
+        }
+        try await target.write(
+            item.to, size: item.entry.size, attributes: attributes, resumeKey: "\(source.display(item.from))\u{0}\(version)", content)
     }
 
     /// The network brings 16 KiB at a time; larger pieces spare threads and system calls.
@@ -172,20 +176,13 @@ public final class Copier<Source: Tree, Target: Tree>: Sendable {
     private func isAlike(_ item: Item) async throws -> Bool {
         guard let there = try await target.entry(item.to), there.kind == .file, there.size == item.entry.size else { return false }
         if options.comparesContents {
-            let (mine, theirs) = (try await digest(source, item.from), try await digest(target, item.to))
-            return mine == theirs
+            async let mine = source.digest(item.from, version: item.entry.version)
+            let theirs = try await target.digest(item.to, version: there.version)
+            return try await mine == theirs
         }
         // Some file systems keep whole seconds only.
         return there.modified == item.entry.modified
             && (there.modifiedNanoseconds == item.entry.modifiedNanoseconds || there.modifiedNanoseconds == 0
                 || item.entry.modifiedNanoseconds == 0)
-    }
-
-    private func digest(_ tree: some Tree, _ path: RemotePath) async throws -> Digest32 {
-        try await tree.read(path, from: 0, version: nil) { chunks in
-            var hasher = DigestHasher()
-            while let piece = try await chunks.next() { piece.withUnsafeReadableBytes { hasher.update($0) } }
-            return hasher.finish()
-        }
     }
 }

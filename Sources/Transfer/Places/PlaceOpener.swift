@@ -31,6 +31,7 @@ public final class PlaceOpener: Sendable {
     public func tree(_ place: Place) throws(Failure) -> (any Tree, RemotePath) {
         switch place {
         case .local(let path): return (LocalTree(path), .root)
+        case .file(let path, _): return (LocalTree("/"), path)
         case .remote(let name, let path, _): return (try kept("remote \(name)") { () throws(Failure) in try remote(name) }, path)
         case .volume(let directory, let path, _):
             return (try kept("volume \(directory)") { () throws(Failure) in try volume(directory) }, path)

@@ -10,12 +10,16 @@ enum BlockingCalls {
         try await NIOThreadPool.singleton.runIfActive(body)
     }
 
-    /// A piece that `fill` fills, up to `pieceSizeBytes`; nil if it fills nothing.
-    static func piece(_ fill: @escaping @Sendable (UnsafeMutableRawBufferPointer) throws -> Int) async throws -> ByteBuffer? {
-        try await run {
-            var buffer = ByteBufferAllocator().buffer(capacity: pieceSizeBytes)
-            let count = try buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: pieceSizeBytes) {
-                try fill(UnsafeMutableRawBufferPointer(rebasing: $0[..<pieceSizeBytes]))
+    /// A piece that `fill` fills, up to `pieceSizeBytes` and `limit`; nil if it fills nothing.
+    static func piece(
+        upTo limit: Int, _ fill: @escaping @Sendable (UnsafeMutableRawBufferPointer) throws -> Int
+    ) async throws -> ByteBuffer? {
+        let size = min(limit, pieceSizeBytes)
+        guard size > 0 else { return nil }
+        return try await run {
+            var buffer = ByteBufferAllocator().buffer(capacity: size)
+            let count = try buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: size) {
+                try fill(UnsafeMutableRawBufferPointer(rebasing: $0[..<size]))
             }
             return count > 0 ? buffer : nil
         }

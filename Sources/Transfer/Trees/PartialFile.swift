@@ -10,11 +10,11 @@ import SystemPackage
 /// old content or the new. With a resume key the hidden name follows from it, and the next copy of the same state of the same
 /// source goes on. One writer.
 final class PartialFile: Sendable {
-    private let path: String
-    private let partial: String
+    private let path: LocalPath
+    private let partial: LocalPath
     private let state = Mutex<(file: OwnedDescriptor?, offset: UInt64)>((nil, 0))
 
-    init(_ path: String, resumeKey: String?) {
+    init(_ path: LocalPath, resumeKey: String?) {
         self.path = path
         let tag =
             if let resumeKey {
@@ -22,16 +22,10 @@ final class PartialFile: Sendable {
             } else {
                 Hexadecimal.encode(RandomSource.system.bytes(count: 8))
             }
-        partial = "\(Self.directory(of: path))/.\(tag).efs-part"
+        partial = path.parent.appending(Array(".\(tag).efs-part".utf8))
     }
 
-    static func directory(of path: String) -> String {
-        let trimmed = path.count > 1 && path.hasSuffix("/") ? String(path.dropLast()) : path
-        guard let slash = trimmed.lastIndex(of: "/") else { return "." }
-        return slash == trimmed.startIndex ? "/" : String(trimmed[..<slash])
-    }
-
-    private func failure(_ call: String, _ errno: Errno) -> Failure { Failure(systemCall: call, object: path, errno) }
+    private func failure(_ call: String, _ errno: Errno) -> Failure { Failure(systemCall: call, object: path.description, errno) }
 
     /// Opens what there is, or a new one; how many bytes are there already. Directories are made.
     func open(upTo size: UInt64) throws(Failure) -> UInt64 {
@@ -48,10 +42,10 @@ final class PartialFile: Sendable {
 
     private func openFile() throws(Errno) -> OwnedDescriptor {
         let flags = O_WRONLY | O_CREAT | O_NOFOLLOW
-        do { return try OwnedDescriptor.open(partial, flags, mode: 0o600) } catch {
+        do { return try OwnedDescriptor.open(path: partial.cString, flags, mode: 0o600) } catch {
             guard error == .noSuchFileOrDirectory else { throw error }
-            do { try LocalTree.makeDirectories(Self.directory(of: path)) } catch { throw error.cause ?? .noSuchFileOrDirectory }
-            return try OwnedDescriptor.open(partial, flags, mode: 0o600)
+            do { try LocalTree.makeDirectories(path.parent) } catch { throw error.cause ?? .noSuchFileOrDirectory }
+            return try OwnedDescriptor.open(path: partial.cString, flags, mode: 0o600)
         }
     }
 
@@ -72,7 +66,7 @@ final class PartialFile: Sendable {
     func finish(size: UInt64, _ attributes: FileAttributes) throws(Failure) {
         let (file, offset) = state.withLock { $0 }
         guard let file, offset == size else {
-            throw Failure(.conflict, "\(offset) of \(size) bytes came: the source changed meanwhile", object: path)
+            throw Failure(.conflict, "\(offset) of \(size) bytes came: the source changed meanwhile", object: path.description)
         }
         do {
             let mask = umask(0)
@@ -83,9 +77,9 @@ final class PartialFile: Sendable {
                 _ = try retrying { [time, time].withUnsafeBufferPointer { futimens(file.rawValue, $0.baseAddress) } }
             }
             try file.sync()
-            _ = try retrying { rename(partial, path) }
+            _ = try retrying { rename(partial.cString, path.cString) }
         } catch { throw failure("writing", error) }
     }
 
-    func abandon() { unlink(partial) }
+    func abandon() { unlink(partial.cString) }
 }

@@ -1,5 +1,6 @@
 public import Client
 import NIOCore
+public import Sealing
 import Syscalls
 
 /// The files of a server.
@@ -10,6 +11,8 @@ public final class RemoteTree: Tree {
 
     /// Larger files go as uploads that can be resumed.
     private static let resumableFromBytes: UInt64 = 16 << 20
+    /// What an upload sends at a time: the server checks its digest, and has it on the disk, before the next. A cut costs no more.
+    private static let partBytes: UInt64 = 32 << 20
     /// A connection that breaks so often in one upload is not worth more.
     private static let mostBreaks = 8
 
@@ -20,7 +23,14 @@ public final class RemoteTree: Tree {
         self.uploads = uploads
     }
 
-    public func display(_ path: RemotePath) -> String { "\(name):\(path)" }
+    /// As a place that `Place` reads.
+    public func display(_ path: RemotePath) -> String { path.isUTF8 ? "\(name):\(path)" : "efs://\(name)\(path.percentEncoded)" }
+
+    public var isNear: Bool { false }
+
+    public func digest(_ path: RemotePath, version: String?) async throws -> Digest32 {
+        try await naming(path) { try await client.sha256(path, etag: version) }
+    }
 
     private func naming<R>(_ path: RemotePath, _ body: () async throws -> R) async throws -> R {
         do { return try await body() } catch let error as ClientError { throw error.failure(display(path)) }
@@ -41,21 +51,23 @@ public final class RemoteTree: Tree {
     }
 
     public func read<R: Sendable>(
-        _ path: RemotePath, from offset: UInt64, version: String?, _ receive: @escaping @Sendable (any ChunkSource) async throws -> R
+        _ path: RemotePath, _ range: Range<UInt64>?, version: String?, _ receive: @escaping @Sendable (any ChunkSource) async throws -> R
     ) async throws -> R {
         try await naming(path) {
-            try await client.get(path, offset: offset, etag: version) { _, body in try await receive(BodySourceChunks(body)) }
+            try await client.get(path, offset: range?.lowerBound ?? 0, length: range.map { UInt64($0.count) }, etag: version) {
+                _, body in try await receive(BodySourceChunks(body))
+            }
         }
     }
 
     public func write(
-        _ path: RemotePath, size: UInt64, attributes: FileAttributes, resumeKey: String?,
-        _ content: @escaping @Sendable (_ offset: UInt64, _ sink: @escaping ChunkSink) async throws -> Void
+        _ path: RemotePath, size: UInt64, attributes: FileAttributes, resumeKey: String?, _ content: FileContent
     ) async throws {
         try await naming(path) {
             guard size >= Self.resumableFromBytes else {
-                _ = try await client.put(path, sizeBytes: size, attributes: attributes) { writer in
-                    try await content(0) { try await writer.write($0) }
+                let digest = try await content.digest?(0..<size)
+                _ = try await client.put(path, sizeBytes: size, attributes: attributes, sha256: digest) { writer in
+                    try await content.send(0..<size) { try await writer.write($0) }
                 }
                 return
             }
@@ -65,8 +77,7 @@ public final class RemoteTree: Tree {
 
     /// Goes on where the server says that it is, after each break, as long as something gets through in between.
     private func upload(
-        _ path: RemotePath, _ size: UInt64, _ attributes: FileAttributes, _ key: String?,
-        _ content: @escaping @Sendable (_ offset: UInt64, _ sink: @escaping ChunkSink) async throws -> Void
+        _ path: RemotePath, _ size: UInt64, _ attributes: FileAttributes, _ key: String?, _ content: FileContent
     ) async throws {
         var offset: UInt64 = 0
         let upload: ResumableUpload
@@ -79,9 +90,11 @@ public final class RemoteTree: Tree {
         var breaks = 0
         while offset < size {
             let start = offset
+            let part = start..<min(start + Self.partBytes, size)
             do {
-                offset = try await client.sendPart(upload, at: start, sizeBytes: size - start) { writer in
-                    try await content(start) { try await writer.write($0) }
+                let digest = try await content.digest?(part)
+                offset = try await client.sendPart(upload, at: start, sizeBytes: UInt64(part.count), sha256: digest) { writer in
+                    try await content.send(part) { try await writer.write($0) }
                 }
             } catch ClientError.interrupted(let host, let cause) {
                 breaks += 1

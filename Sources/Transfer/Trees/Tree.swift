@@ -1,5 +1,6 @@
 public import Client
 public import NIOCore
+public import Sealing
 import Syscalls
 
 /// A file, directory or other thing of a tree.
@@ -28,6 +29,20 @@ public protocol ChunkSource: AnyObject {
 /// Takes pieces of content in order; waits while what is behind it is busy.
 public typealias ChunkSink = @Sendable (ByteBuffer) async throws -> Void
 
+/// What a file is written from.
+public struct FileContent: Sendable {
+    public typealias Sender = @Sendable (_ range: Range<UInt64>, _ sink: @escaping ChunkSink) async throws -> Void
+
+    /// Gives the bytes of a range, in order; of the same one again if the way breaks.
+    public var send: Sender
+    /// SHA-256 of a range, where it costs less than sending that; nil elsewhere.
+    public var digest: (@Sendable (_ range: Range<UInt64>) async throws -> Digest32)?
+
+    public init(send: @escaping Sender) {
+        self.send = send
+    }
+}
+
 /// Files and directories by path: of this machine, of a volume, or of a server. All calls are thread-safe, wait for the storage,
 /// and throw `Failure` that names the path.
 public protocol Tree: Sendable {
@@ -40,16 +55,21 @@ public protocol Tree: Sendable {
     /// Calls `visit` with the entries of a directory, some at a time.
     func list(_ path: RemotePath, _ visit: ([TreeEntry]) async throws -> Void) async throws
 
-    /// Reads a file from `offset`; if `version` is given, only that state of it.
+    /// Reads a range of a file, nil for the whole; if `version` is given, only that state of it.
     func read<R: Sendable>(
-        _ path: RemotePath, from offset: UInt64, version: String?, _ receive: @escaping @Sendable (any ChunkSource) async throws -> R
+        _ path: RemotePath, _ range: Range<UInt64>?, version: String?, _ receive: @escaping @Sendable (any ChunkSource) async throws -> R
     ) async throws -> R
 
-    /// Creates or replaces a file, whole or nothing, and its parents. `content` gives the bytes from an offset on: other than 0
-    /// where an earlier copy of the same thing, known by `resumeKey`, had been cut; more than once if the way breaks.
+    /// SHA-256 of a file; if `version` is given, only of that state of it.
+    func digest(_ path: RemotePath, version: String?) async throws -> Digest32
+
+    /// Whether reading a file twice costs little: it is on this machine.
+    var isNear: Bool { get }
+
+    /// Creates or replaces a file, whole or nothing, and its parents. `content` is asked for ranges in their order: from another
+    /// place than the start where an earlier copy of the same thing, known by `resumeKey`, had been cut.
     func write(
-        _ path: RemotePath, size: UInt64, attributes: FileAttributes, resumeKey: String?,
-        _ content: @escaping @Sendable (_ offset: UInt64, _ sink: @escaping ChunkSink) async throws -> Void
+        _ path: RemotePath, size: UInt64, attributes: FileAttributes, resumeKey: String?, _ content: FileContent
     ) async throws
 
     /// Makes a directory and its parents; nothing happens if it is there.
@@ -63,4 +83,19 @@ public protocol Tree: Sendable {
 
     /// Makes what was done durable and lets go of what is held.
     func close() async throws
+}
+
+extension Tree {
+    public var isNear: Bool { true }
+
+    public func digest(_ path: RemotePath, version: String?) async throws -> Digest32 { try await digest(path, nil, version: version) }
+
+    /// By reading it.
+    func digest(_ path: RemotePath, _ range: Range<UInt64>?, version: String?) async throws -> Digest32 {
+        try await read(path, range, version: version) { chunks in
+            var hasher = DigestHasher()
+            while let piece = try await chunks.next() { piece.withUnsafeReadableBytes { hasher.update($0) } }
+            return hasher.finish()
+        }
+    }
 }

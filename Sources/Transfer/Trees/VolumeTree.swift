@@ -106,7 +106,7 @@ public final class VolumeTree: Tree {
     // MARK: Contents
 
     public func read<R: Sendable>(
-        _ path: RemotePath, from offset: UInt64, version: String?, _ receive: @escaping @Sendable (any ChunkSource) async throws -> R
+        _ path: RemotePath, _ range: Range<UInt64>?, version: String?, _ receive: @escaping @Sendable (any ChunkSource) async throws -> R
     ) async throws -> R {
         let attributes = try await run("opening", path) { (files) throws(Errno) in
             let attributes = try Self.lookup(files, path)
@@ -118,13 +118,12 @@ public final class VolumeTree: Tree {
         if let version, Self.entry(attributes, []).version != version {
             throw Failure(.conflict, "the file changed meanwhile", object: display(path))
         }
-        return try await receive(VolumeChunks(files, attributes.inode, display(path), from: offset))
+        return try await receive(VolumeChunks(files, attributes.inode, display(path), range ?? 0..<attributes.sizeBytes))
     }
 
     /// A file without a name is filled, made durable, and then takes the place of what is there; a crash before leaves nothing.
     public func write(
-        _ path: RemotePath, size: UInt64, attributes: FileAttributes, resumeKey: String?,
-        _ content: @escaping @Sendable (_ offset: UInt64, _ sink: @escaping ChunkSink) async throws -> Void
+        _ path: RemotePath, size: UInt64, attributes: FileAttributes, resumeKey: String?, _ content: FileContent
     ) async throws {
         guard !path.isRoot else { throw Failure(.conflict, "this is a directory", object: display(path)) }
         try await makeDirectory(path.parent)
@@ -136,7 +135,7 @@ public final class VolumeTree: Tree {
         }
         defer { files.forget(inode, count: 1) }
         let place = Atomic<UInt64>(0)
-        try await content(0) { [self] piece in
+        try await content.send(0..<size) { [self] piece in
             let at = place.load(ordering: .relaxed)
             try await run("writing", path) { (files) throws(Errno) in try Self.write(files, inode, at, piece) }
             place.store(at + UInt64(piece.readableBytes), ordering: .relaxed)
@@ -252,25 +251,25 @@ private final class VolumeChunks: ChunkSource {
     private let files: FileSystem
     private let inode: InodeID
     private let name: String
-    private var offset: UInt64
+    private var rest: Range<UInt64>
 
-    init(_ files: FileSystem, _ inode: InodeID, _ name: String, from offset: UInt64) {
+    init(_ files: FileSystem, _ inode: InodeID, _ name: String, _ range: Range<UInt64>) {
         self.files = files
         self.inode = inode
         self.name = name
-        self.offset = offset
+        rest = range
     }
 
     func next() async throws -> ByteBuffer? {
-        let (files, inode, name, place) = (self.files, self.inode, self.name, offset)
-        let piece = try await BlockingCalls.piece { buffer in
+        let (files, inode, name, place) = (self.files, self.inode, self.name, rest.lowerBound)
+        let piece = try await BlockingCalls.piece(upTo: rest.count) { buffer in
             do throws(Errno) { return try files.read(inode, at: place, into: buffer) } catch {
                 throw Failure(
                     error == .ioError ? .damaged : .inputOutput, "reading failed", object: name, hint: "'efs check' says what is damaged",
                     cause: error)
             }
         }
-        offset += UInt64(piece?.readableBytes ?? 0)
+        rest = place + UInt64(piece?.readableBytes ?? 0)..<rest.upperBound
         return piece
     }
 }

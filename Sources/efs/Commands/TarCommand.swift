@@ -1,8 +1,10 @@
 import Archive
 import ArgumentParser
+import Client
 import FileSystem
 import Sealing
 import Syscalls
+import Transfer
 
 struct TarCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -58,6 +60,15 @@ struct TarCommand: ParsableCommand {
             let source = try VolumeSource(volume.fileSystem, path: location.path, exclusions: exclusions, report: warnings.add)
             try write(source, to: output, format, try sealing(format, keys), warnings, progress) { _ in }
             try volume.close()
+        case .remote(let place):
+            let opener = FileTask.opener(readOnly: true, password)
+            let (files, root) = try opener.tree(place)
+            let source = RemoteSource(files, root, exclusions: exclusions, report: warnings.add)
+            let result = Result { () throws(Failure) in
+                try write(source, to: output, format, try sealing(format, keys), warnings, progress) { _ in }
+            }
+            try Waiting.run { _ = try? await opener.close() }
+            try result.get()
         }
         try warnings.finish(object: output)
     }

@@ -33,6 +33,11 @@ struct UntarCommand: ParsableCommand {
 
     func run() throws {
         let place = try tree.place
+        if case .remote = place {
+            throw Failure(
+                .usage, "an archive cannot be restored to a server at once", object: tree.volume,
+                hint: "restore it to a directory with -C, and copy that with: efs cp -r")
+        }
         let path = try checked(archive, "archive")
         let progress = ProgressLine("restoring")
         let warnings = Warnings(progress)
@@ -43,6 +48,7 @@ struct UntarCommand: ParsableCommand {
         switch place {
         case .directory(let directory):
             try restore(input, into: DirectoryStore(directory, report: warnings.add), progress)
+        case .remote: break
         case .volume(let location):
             let volume = try OpenedVolume.open(location, readOnly: false, tree, password, warnings)
             let result = Result { () throws(Failure) in

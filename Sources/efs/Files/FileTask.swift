@@ -14,11 +14,7 @@ enum FileTask {
     static func run(
         readOnly: Bool, password: PasswordOptions, _ body: @escaping @Sendable (PlaceOpener) async throws -> Void
     ) throws {
-        let source = PasswordSource(password)
-        let opener = PlaceOpener(
-            isReadOnly: readOnly,
-            passphrase: { (what) throws(Failure) in try Password.fromTerminal(prompt: "Passphrase of \(what): ") },
-            volumePassword: { (path) throws(Failure) in try source.password(prompt: "Password of \(path): ") })
+        let opener = opener(readOnly: readOnly, password)
         try waitFor {
             do { try await body(opener) } catch {
                 try? await opener.close()
@@ -26,6 +22,14 @@ enum FileTask {
             }
             do { try await opener.close() } catch { throw asFailure(error) }
         }
+    }
+
+    static func opener(readOnly: Bool, _ password: PasswordOptions) -> PlaceOpener {
+        let source = PasswordSource(password)
+        return PlaceOpener(
+            isReadOnly: readOnly,
+            passphrase: { (what) throws(Failure) in try Password.fromTerminal(prompt: "Passphrase of \(what): ") },
+            volumePassword: { (path) throws(Failure) in try source.password(prompt: "Password of \(path): ") })
     }
 
     static func asFailure(_ error: any Error) -> any Error {

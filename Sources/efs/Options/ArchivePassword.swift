@@ -1,8 +1,10 @@
 import Archive
 import ArgumentParser
+import Client
 import KeyManagement
 import Sealing
 import Syscalls
+import Transfer
 
 /// The password of an archive; the volume has its own.
 struct ArchivePassword: ParsableArguments {
@@ -34,7 +36,9 @@ struct ArchivePassword: ParsableArguments {
 struct TreeOptions: ParsableArguments {
     @Option(
         name: .customLong("fs"),
-        help: ArgumentHelp("The volume, and perhaps a directory in it: ./vault or ./vault:/path.", valueName: "volume"),
+        help: ArgumentHelp(
+            "The volume, and perhaps a directory in it: ./vault or ./vault:/path. For tar also what a server has: drive or drive:/path.",
+            valueName: "volume"),
         completion: .directory)
     var volume: String?
 
@@ -49,12 +53,27 @@ struct TreeOptions: ParsableArguments {
     enum Place {
         case volume(TreeLocation)
         case directory(String)
+        /// On a server: `drive`, or `drive:/path`.
+        case remote(Transfer.Place)
+    }
+
+    /// A name alone is a remote's, unless a directory has it.
+    private static func remote(_ place: Transfer.Place) -> Transfer.Place? {
+        switch place {
+        case .remote: return place
+        case .local(let name) where Transfer.Place.isRemoteName(name.utf8) && (try? PathKind.of(name)) != .directory:
+            return .remote(name: name, .root, namesDirectory: true)
+        default: return nil
+        }
     }
 
     var place: Place {
         get throws(Failure) {
             switch (volume, directory) {
-            case (let volume?, nil): return .volume(try TreeLocation(parsing: volume))
+            case (let volume?, nil):
+                let place = try Transfer.Place(volume)
+                if let remote = Self.remote(place) { return .remote(remote) }
+                return .volume(try TreeLocation(parsing: volume))
             case (nil, let directory?): return .directory(try checked(directory, "directory"))
             case (nil, nil): throw Failure(.usage, "the tree is missing", hint: "name a volume with --fs, or a directory with -C")
             case (_?, _?): throw Failure(.usage, "a volume and a directory are given", hint: "use --fs or -C, not both")

@@ -18,10 +18,11 @@ struct TreeLocation: Equatable {
         case .local(let directory) where directory.contains("/") || (try? PathKind.of(directory)) == .directory:
             dataDirectory = directory
             path = "/"
+        case .file(let place, _):
+            throw Failure(.usage, "is no volume of this machine", object: "\(place)", hint: "write ./vault or ./vault:/path")
         case .local(let name), .remote(let name, _, _):
             throw Failure(
-                .usage, "is no volume of this machine; the files of a server cannot be archived or restored directly", object: name,
-                hint: "write ./vault or ./vault:/path; files of a server are copied with: efs cp -r")
+                .usage, "is no volume of this machine", object: name, hint: "write ./vault or ./vault:/path")
         }
     }
 }

@@ -34,7 +34,7 @@ struct CopyCommand: ParsableCommand {
     @Flag(name: [.customShort("n"), .customLong("dry-run")], help: "Only say what would be done.")
     var dryRun = false
 
-    @Flag(help: "Leave out files whose contents are alike; read both for it.")
+    @Flag(help: "Leave out files whose contents are alike, by their SHA-256.")
     var checksum = false
 
     @Option(help: ArgumentHelp("Copy only files that match; may be repeated.", valueName: "pattern"))
@@ -116,7 +116,7 @@ struct CopyCommand: ParsableCommand {
         if isDirectory {
             let sourceIsDirectory = try await from.entry(fromPath)?.kind == .directory
             // 'cp --sync a b' makes b like a; 'cp -r a b' puts a into b, as cp(1) does.
-            if !(options.isSync && sourceIsDirectory), let name = source.lastName { place = toPath.appending(Array(name.utf8)) }
+            if !(options.isSync && sourceIsDirectory), let name = source.lastName { place = toPath.appending(name) }
         }
         return try await copy(from, fromPath, to, place, options, report)
     }

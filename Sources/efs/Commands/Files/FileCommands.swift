@@ -18,7 +18,7 @@ struct CatCommand: ParsableCommand {
         try FileTask.run(readOnly: true, password: password) { opener in
             for place in places {
                 let (tree, path) = try opener.tree(place)
-                try await tree.read(path, from: 0, version: nil) { chunks in
+                try await tree.read(path, nil, version: nil) { chunks in
                     while let piece = try await chunks.next() { try Console.write(piece) }
                 }
             }
@@ -84,7 +84,7 @@ struct MoveCommand: ParsableCommand {
             var newPath = try Self.open(new, opener).1
             let there = try await tree.entry(newPath)
             if there?.kind == .directory || new.namesDirectory, let name = old.lastName {
-                newPath = newPath.appending(Array(name.utf8))
+                newPath = newPath.appending(name)
             }
             try await tree.move(oldPath, to: newPath, overwrite: !noClobber)
         }

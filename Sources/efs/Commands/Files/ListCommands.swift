@@ -70,10 +70,13 @@ struct StatCommand: ParsableCommand {
 struct EntryLine {
     private let entry: TreeEntry
     private let name: String
+    /// If it is no UTF-8.
+    private let nameBytes: [UInt8]?
 
     init(_ entry: TreeEntry, name: String? = nil) {
         self.entry = entry
         self.name = name ?? String(decoding: entry.name, as: UTF8.self)
+        nameBytes = name == nil && String(validating: entry.name, as: UTF8.self) == nil ? entry.name : nil
     }
 
     func text(long: Bool, json: Bool) -> String {
@@ -100,6 +103,9 @@ struct EntryLine {
             ("mode", .unsigned(UInt64(entry.mode))), ("modified", .integer(entry.modified)),
             ("modifiedNanoseconds", .unsigned(UInt64(entry.modifiedNanoseconds))), ("version", .string(entry.version)),
         ]
+        if let nameBytes {
+            members.append(("namePercentEncoded", .string(String(RemotePath(components: [nameBytes]).percentEncoded.dropFirst()))))
+        }
         if let target = entry.target { members.append(("target", .string(target))) }
         return .object(members)
     }
