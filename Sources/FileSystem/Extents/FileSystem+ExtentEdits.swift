@@ -53,8 +53,17 @@ extension FileSystem {
         return try collectExtents(id, from: from, to: to, limit: options.batchRecordLimit, into: &stripe.extents)
     }
 
-    /// Appends the extents that overlap `from..<to`, in order. Returns false if there are more than `limit`.
+    /// Appends the extents that overlap `from..<to`, in order. Returns false if there are more than `limit`. Under the stripe's lock.
     func collectExtents(_ id: UInt64, from: UInt64, to: UInt64, limit: Int, into extents: inout [Extent]) throws(Errno) -> Bool {
+        guard let isWhole = try lookForExtents(id, from: from, to: to, limit: limit, into: &extents) else { throw damagedExtent(id) }
+        return isWhole
+    }
+
+    func damagedExtent(_ id: UInt64) -> Errno { damaged("an extent record cannot be read", id) }
+
+    /// The same without the lock. Nil if what it found cannot be: the store shows one record before a batch and the next one after it, or there
+    /// is damage, which only a look under the lock tells apart.
+    func lookForExtents(_ id: UInt64, from: UInt64, to: UInt64, limit: Int, into extents: inout [Extent]) throws(Errno) -> Bool? {
         var isWhole = true
         var isDamaged = false
         var previousEnd: UInt64 = 0
@@ -72,8 +81,7 @@ extension FileSystem {
             extents.append(extent)
             return .next
         }
-        if isDamaged { throw damaged("an extent record cannot be read", id) }
-        return isWhole
+        return isDamaged ? nil : isWhole
     }
 }
 

@@ -78,9 +78,11 @@ extension FileSystem {
             guard try readInline(id, inode, at: offset, UnsafeMutableRawBufferPointer(rebasing: output[..<plan.count])) else { return nil }
         } else if inode.allocatedBytes > 0 {
             let end = offset + UInt64(plan.count)
-            if try !collectExtents(id, from: offset, to: end, limit: Self.extentsPerPlan, into: &scratch.extents),
-                let last = scratch.extents.last
-            {
+            guard let isWhole = try lookForExtents(id, from: offset, to: end, limit: Self.extentsPerPlan, into: &scratch.extents) else {
+                if mayLock { throw damagedExtent(id) }
+                return nil
+            }
+            if !isWhole, let last = scratch.extents.last {
                 plan.count = Int(last.end - offset)
                 plan.isLast = false
             }
@@ -187,7 +189,7 @@ extension FileSystem {
             run = open.lowerBound..<extent.end
             return .next
         }
-        if isDamaged { throw damaged("an extent record cannot be read", id) }
+        if isDamaged { throw damagedExtent(id) }
         return run
     }
 }

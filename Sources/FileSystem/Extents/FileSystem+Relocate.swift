@@ -51,7 +51,13 @@ extension FileSystem {
         scratch.extents.removeAll(keepingCapacity: true)
         guard fileOffset < FileLimits.maximumSizeBytes else { return }
         let end = min(fileOffset + UInt64(chunk.sizeBytes), FileLimits.maximumSizeBytes)
-        _ = try collectExtents(id, from: fileOffset, to: end, limit: .max, into: &scratch.extents)
+        if try lookForExtents(id, from: fileOffset, to: end, limit: .max, into: &scratch.extents) == nil {
+            scratch.extents.removeAll(keepingCapacity: true)
+            let stripe = stripe(id)
+            stripe.lock()
+            defer { stripe.unlock() }
+            _ = try collectExtents(id, from: fileOffset, to: end, limit: .max, into: &scratch.extents)
+        }
         scratch.extents.removeAll { !Self.isPiece($0, of: chunk, at: fileOffset) }
     }
 
