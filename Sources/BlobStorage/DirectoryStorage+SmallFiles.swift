@@ -64,6 +64,9 @@ extension DirectoryStorage {
         } catch { throw failure("renaming", file, error) }
     }
 
+    /// Makes durable what was made, renamed and deleted in the directory itself.
+    public func syncDirectory() throws(Failure) { do { try root.sync() } catch { throw failure("syncing", ".", error) } }
+
     public func deleteSmallFile(_ file: String) throws(Failure) {
         do { try root.unlink(file) } catch { throw failure("deleting", file, error) }
     }

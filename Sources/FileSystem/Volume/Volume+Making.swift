@@ -121,8 +121,10 @@ extension Volume {
     private static func clearUnfinished(_ storage: DirectoryStorage) throws(Failure) {
         guard try storage.names().contains(unfinishedHeader) else { return }
         try storage.deleteAllBlobs()
-        // The mark of what is to be removed goes last.
         for name in try storage.names() where isOurs(name) && name != unfinishedHeader { try storage.deleteSmallFile(name) }
+        // The mark of what is to be removed goes last, and not before the rest is gone for good: without it, what a power cut brought back
+        // would be taken for a volume that lost its header.
+        try storage.syncDirectory()
         try storage.deleteSmallFile(unfinishedHeader)
     }
 }
