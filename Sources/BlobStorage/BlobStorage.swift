@@ -33,6 +33,12 @@ public protocol BlobStorage: AnyObject, Sendable {
     var name: String { get }
     /// True when nothing may be written.
     var isReadOnly: Bool { get }
+    /// Whether writing again what was written takes no new room.
+    var overwritesInPlace: Bool { get }
+}
+
+extension BlobStorage {
+    public var overwritesInPlace: Bool { true }
 }
 
 /// Room on the storage, in bytes.

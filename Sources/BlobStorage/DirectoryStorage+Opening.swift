@@ -13,15 +13,13 @@ extension DirectoryStorage {
     ///
     /// Fails with `.missing`, and with `.damaged` for anything but a plain file; to be written in place the file must have no other name.
     func openPlainFile(
-        _ file: String, in folder: OwnedDescriptor, shownAs path: String, _ flags: CInt, _ call: String
-    ) throws(Failure) -> OwnedDescriptor {
-        let descriptor: OwnedDescriptor
-        let status: stat
+        _ file: String, in folder: any StorageFolder, shownAs path: String, _ flags: CInt, _ call: String
+    ) throws(Failure) -> any StorageFile {
+        let opened: any StorageFile
+        let facts: StorageFileFacts
         do throws(Errno) {
-            descriptor = try root.retryingQuota { () throws(Errno) in
-                try OwnedDescriptor.open(file, at: folder, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
-            }
-            status = try descriptor.status()
+            opened = try folder.openFile(file, flags | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY)
+            facts = try opened.facts()
         } catch {
             switch error {
             // A link; a directory that is to be written; a FIFO nobody reads, a socket, or a device that is not there.
@@ -29,19 +27,19 @@ extension DirectoryStorage {
             default: throw failure(call, path, error)
             }
         }
-        guard status.st_mode & S_IFMT == S_IFREG else { throw notPlain(path) }
+        guard facts.isPlain else { throw notPlain(path) }
         let isWritten = flags & O_ACCMODE != O_RDONLY
-        guard !isWritten || status.st_nlink <= 1 else {
+        guard !isWritten || facts.linkCount <= 1 else {
             throw Failure(
                 .damaged, "has another name too (a hard link), so it is not written", object: "\(name)/\(path)",
                 hint: "put a copy of the file in its place")
         }
-        return descriptor
+        return opened
     }
 
     /// A folder for blobs. Fails with `.missing`, and with `.damaged` for anything but a directory.
-    func openFolder(_ folder: String) throws(Failure) -> OwnedDescriptor {
-        do { return try OwnedDescriptor.open(folder, at: root, O_RDONLY | O_DIRECTORY | O_NOFOLLOW) } catch {
+    func openFolder(_ folder: String) throws(Failure) -> any StorageFolder {
+        do { return try root.openFolder(folder) } catch {
             switch error {
             case .tooManySymbolicLinkLevels, .notDirectory:
                 throw Failure(

@@ -17,7 +17,7 @@ extension DirectoryStorage {
     }
 
     /// Nil if there is no such file.
-    private func openSmallFile(_ file: String, _ flags: CInt, _ call: String) throws(Failure) -> OwnedDescriptor? {
+    private func openSmallFile(_ file: String, _ flags: CInt, _ call: String) throws(Failure) -> (any StorageFile)? {
         do throws(Failure) { return try openPlainFile(file, in: root, shownAs: file, flags, call) } catch  where error.kind == .missing {
             return nil
         }
@@ -30,10 +30,10 @@ extension DirectoryStorage {
         do throws(Errno) {
             try bytes.withBytes { (buffer) throws(Errno) in try descriptor.write(buffer, at: 0) }
             try descriptor.sync()
-            if renameat(root.rawValue, aside, root.rawValue, file) != 0 { throw Errno.current }
+            try root.rename(aside, to: file)
             try root.sync()
         } catch {
-            unlinkat(root.rawValue, aside, 0)
+            try? root.unlink(aside)
             throw failure("writing", file, error)
         }
     }
@@ -44,7 +44,9 @@ extension DirectoryStorage {
     /// Deletes what processes that were killed left of `replaceSmallFile`. The caller sees to it that none is under way.
     public func deleteAside(of file: String) throws(Failure) {
         for name in try names() where name.hasPrefix(file + Self.asideSuffix) {
-            if unlinkat(root.rawValue, name, 0) != 0, errno != ENOENT { throw failure("deleting", name, .current) }
+            do throws(Errno) { try root.unlink(name) } catch {
+                if error != .noSuchFileOrDirectory { throw failure("deleting", name, error) }
+            }
         }
     }
 
@@ -56,12 +58,17 @@ extension DirectoryStorage {
 
     /// Gives a file that has been synced its name, atomically and durably. Whatever had that name before is gone.
     public func renameSmallFile(_ file: String, to new: String) throws(Failure) {
-        if renameat(root.rawValue, file, root.rawValue, new) != 0 { throw failure("renaming", file, .current) }
-        do { try root.sync() } catch { throw failure("renaming", file, error) }
+        do throws(Errno) {
+            try root.rename(file, to: new)
+            try root.sync()
+        } catch { throw failure("renaming", file, error) }
     }
 
+    /// Makes durable what was made, renamed and deleted in the directory itself.
+    public func syncDirectory() throws(Failure) { do { try root.sync() } catch { throw failure("syncing", ".", error) } }
+
     public func deleteSmallFile(_ file: String) throws(Failure) {
-        if unlinkat(root.rawValue, file, 0) != 0 { throw failure("deleting", file, .current) }
+        do { try root.unlink(file) } catch { throw failure("deleting", file, error) }
     }
 }
 
@@ -71,7 +78,7 @@ extension DirectoryStorage {
     /// Takes the lock file of this directory: exclusively for writing, shared for reading only. The lock is the open file's
     /// (flock(2)), so that it ends with the process however that ends. Nil if another process holds it; what is in the file
     /// says who. A reader does not create the file, and needs no lock where there is none.
-    public func lock(_ file: String, exclusive: Bool) throws(Failure) -> OwnedDescriptor? {
+    package func lock(_ file: String, exclusive: Bool) throws(Failure) -> (any StorageFile)? {
         while true {
             let descriptor = try openPlainFile(file, in: root, shownAs: file, exclusive ? O_RDWR | O_CREAT : O_RDONLY, "locking")
             do throws(Errno) {
@@ -85,10 +92,10 @@ extension DirectoryStorage {
     ///
     /// The lock is on the file that is to be replaced, which works while the volume is open and leaves nothing behind. Who waited for one
     /// that was replaced meanwhile waits for the new one.
-    public func lockForReplacing(_ file: String) throws(Failure) -> OwnedDescriptor? {
+    package func lockForReplacing(_ file: String) throws(Failure) -> (any StorageFile)? {
         while let descriptor = try openSmallFile(file, O_RDONLY, "locking") {
             do throws(Errno) {
-                _ = try retrying { flock(descriptor.rawValue, LOCK_EX) }
+                try descriptor.lockWaiting()
                 if try isNamed(file, descriptor) { return descriptor }
             } catch { throw failure("locking", file, error) }
         }
@@ -96,13 +103,7 @@ extension DirectoryStorage {
     }
 
     /// Whether the name still leads to the open file.
-    private func isNamed(_ file: String, _ descriptor: OwnedDescriptor) throws(Errno) -> Bool {
-        let mine = try descriptor.status()
-        var named = stat()
-        if fstatat(root.rawValue, file, &named, AT_SYMLINK_NOFOLLOW) != 0 {
-            if errno == ENOENT { return false }
-            throw Errno.current
-        }
-        return named.st_dev == mine.st_dev && named.st_ino == mine.st_ino
+    private func isNamed(_ file: String, _ opened: any StorageFile) throws(Errno) -> Bool {
+        try root.facts(of: file)?.identity == opened.facts().identity
     }
 }

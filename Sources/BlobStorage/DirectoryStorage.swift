@@ -12,7 +12,8 @@ import SystemPackage
 public final class DirectoryStorage: BlobStorage {
     public let name: String
     public let isReadOnly: Bool
-    let root: OwnedDescriptor
+    public let overwritesInPlace: Bool
+    let root: any StorageFolder
     private let folders = Mutex(Folders())
 
     /// What this process knows of the folders' own entries in the root.
@@ -29,9 +30,21 @@ public final class DirectoryStorage: BlobStorage {
     public init(path: String, readOnly: Bool) throws(Failure) {
         name = path
         isReadOnly = readOnly
-        do { root = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY) } catch {
+        do {
+            let directory = try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY)
+            root = directory
+            overwritesInPlace = directory.overwritesInPlace
+        } catch {
             throw Failure(systemCall: "opening the data directory", object: path, error)
         }
+    }
+
+    /// Over system calls of another kind: a simulated disk.
+    package init(name: String, root: any StorageFolder, readOnly: Bool) {
+        self.name = name
+        isReadOnly = readOnly
+        self.root = root
+        overwritesInPlace = true
     }
 
     public func createBlob(_ id: BlobID) throws(Failure) -> any WritableBlob {
@@ -51,15 +64,13 @@ public final class DirectoryStorage: BlobStorage {
     private func makeFolder(_ folder: String) throws(Failure) {
         try folders.withLock { (folders) throws(Failure) in
             folders.made += 1
-            do throws(Errno) {
-                try root.retryingQuota { () throws(Errno) in
-                    if mkdirat(root.rawValue, folder, 0o700) != 0, errno != EEXIST { throw Errno.current }
-                }
-            } catch { throw failure("creating", folder, error) }
+            do throws(Errno) { try root.makeFolder(folder) } catch {
+                if error != .fileExists { throw failure("creating", folder, error) }
+            }
         }
     }
 
-    private func openBlobFile(_ id: BlobID, _ flags: CInt, _ call: String) throws(Failure) -> OwnedDescriptor {
+    private func openBlobFile(_ id: BlobID, _ flags: CInt, _ call: String) throws(Failure) -> any StorageFile {
         let place = BlobPlace(id)
         return try openPlainFile(place.file, in: openFolder(place.folder), shownAs: place.path, flags, call)
     }
@@ -71,10 +82,10 @@ public final class DirectoryStorage: BlobStorage {
     public func deleteBlob(_ id: BlobID) throws(Failure) {
         let place = BlobPlace(id)
         let folder = try openFolder(place.folder)
-        if unlinkat(folder.rawValue, place.file, 0) != 0 { throw failure("deleting", place.path, .current) }
+        do { try folder.unlink(place.file) } catch { throw failure("deleting", place.path, error) }
         // The folder goes with its last blob; one that is not empty stays, which is no error. It may be made again at once by another
         // thread, so nothing is concluded from its going.
-        unlinkat(root.rawValue, place.folder, AT_REMOVEDIR)
+        try? root.removeFolder(place.folder)
     }
 
     public func truncateBlob(_ id: BlobID, to sizeBytes: UInt64) throws(Failure) {
@@ -112,8 +123,8 @@ public final class DirectoryStorage: BlobStorage {
     /// The names in the directory itself, in no order.
     public func names() throws(Failure) -> [String] { try names(in: root, shownAs: ".") }
 
-    private func names(in folder: OwnedDescriptor, shownAs shown: String) throws(Failure) -> [String] {
-        do { return try directoryNames(".", at: folder) } catch { throw failure("listing", shown, error) }
+    private func names(in folder: any StorageFolder, shownAs shown: String) throws(Failure) -> [String] {
+        do { return try folder.names() } catch { throw failure("listing", shown, error) }
     }
 
     /// Whether a folder of that name is for blobs.
@@ -124,20 +135,13 @@ public final class DirectoryStorage: BlobStorage {
         for name in try names() where BlobPlace.isFolder(name) {
             let folder = try openFolder(name)
             for file in try names(in: folder, shownAs: name) where BlobPlace.blob(folder: name, file: file) != nil {
-                if unlinkat(folder.rawValue, file, 0) != 0 { throw failure("deleting", "\(name)/\(file)", .current) }
+                do { try folder.unlink(file) } catch { throw failure("deleting", "\(name)/\(file)", error) }
             }
-            unlinkat(root.rawValue, name, AT_REMOVEDIR)
+            try? root.removeFolder(name)
         }
     }
 
     public func capacity() throws(Failure) -> StorageCapacity {
-        var facts = statvfs()
-        if fstatvfs(root.rawValue, &facts) != 0 { throw failure("statvfs", ".", .current) }
-        let unit = UInt64(facts.f_frsize)
-        // Some file systems keep blocks that only root may take.
-        let free = geteuid() == 0 ? facts.f_bfree : facts.f_bavail
-        return StorageCapacity(
-            totalBytes: UInt64(facts.f_blocks) * unit, availableBytes: UInt64(free) * unit,
-            availableToUsersBytes: UInt64(facts.f_bavail) * unit)
+        do { return try root.capacity() } catch { throw failure("statvfs", ".", error) }
     }
 }

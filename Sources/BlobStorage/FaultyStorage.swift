@@ -35,6 +35,7 @@ public final class FaultyStorage: BlobStorage {
 
     public var name: String { base.name }
     public var isReadOnly: Bool { base.isReadOnly }
+    public var overwritesInPlace: Bool { base.overwritesInPlace }
 
     public func set(_ new: Fault?) { fault.withLock { $0 = new } }
 

@@ -6,16 +6,16 @@ import SystemPackage
 /// A blob that is a file.
 final class FileBlob: WritableBlob {
     /// fallocate(2), or in a test what storage without it does.
-    typealias Allocation = @Sendable (OwnedDescriptor, Range<UInt64>) throws(Errno) -> Void
+    typealias Allocation = @Sendable (any StorageFile, Range<UInt64>) throws(Errno) -> Void
 
-    private let descriptor: OwnedDescriptor
+    private let descriptor: any StorageFile
     private let name: String
     private let allocation: Allocation
     /// After a sync that failed nothing that was written before can be relied on any more, and the kernel tells it only once.
     private let failedSync = Mutex<Failure?>(nil)
 
     init(
-        _ descriptor: OwnedDescriptor, name: String,
+        _ descriptor: any StorageFile, name: String,
         allocation: @escaping Allocation = { (file, range) throws(Errno) in try file.allocate(range) }
     ) {
         self.descriptor = descriptor
@@ -28,7 +28,7 @@ final class FileBlob: WritableBlob {
     }
 
     func sizeBytes() throws(Failure) -> UInt64 {
-        do { return UInt64(max(0, try descriptor.status().st_size)) } catch { throw Failure(systemCall: "stat", object: name, error) }
+        do { return try descriptor.facts().sizeBytes } catch { throw Failure(systemCall: "stat", object: name, error) }
     }
 
     func write(_ bytes: UnsafeRawBufferPointer, at offset: UInt64) throws(Failure) {
@@ -64,11 +64,8 @@ final class FileBlob: WritableBlob {
     private func allocateByWriting(_ range: Range<UInt64>) throws(Failure) {
         let start = max(range.lowerBound, try sizeBytes())
         guard start < range.upperBound else { return }
-        var facts = statvfs()
         // A sync that fails for want of room would cost what was written before, too: it is only tried where there should be some.
-        if fstatvfs(descriptor.rawValue, &facts) == 0,
-            UInt64(geteuid() == 0 ? facts.f_bfree : facts.f_bavail) * UInt64(facts.f_frsize) < range.upperBound - start
-        {
+        if let free = descriptor.freeBytes(), free < range.upperBound - start {
             throw Failure(systemCall: "allocating", object: name, .noSpace)
         }
         try zeroFill(start..<range.upperBound)
@@ -85,17 +82,6 @@ final class FileBlob: WritableBlob {
             let count = min(UInt64(zeros.count), range.upperBound - at)
             try write(UnsafeRawBufferPointer(rebasing: zeros[0..<Int(count)]), at: at)
             at += count
-        }
-    }
-}
-
-extension OwnedDescriptor {
-    /// Tries again after all of the file system is written, where a quota is used up: btrfs counts what was deleted until then.
-    func retryingQuota<T: ~Copyable>(_ body: () throws(Errno) -> T) throws(Errno) -> T {
-        do { return try body() } catch {
-            guard error == .diskQuotaExceeded else { throw error }
-            try syncFileSystem()
-            return try body()
         }
     }
 }

@@ -96,6 +96,8 @@ extension VolumeLog {
     }
 
     private func writeFrame(_ header: FrameHeader, _ data: UnsafeRawBufferPointer) throws(Failure) -> LogTail.Reservation {
+        // Whoever meets the failure is told of it; who comes later is told that the volume is read-only.
+        let wasReadOnly = tail.failure != nil
         do throws(Failure) {
             do { return try writeClaimed(header, data) } catch {
                 // The cleaner makes room by writing: it may use what is kept for that.
@@ -104,7 +106,7 @@ extension VolumeLog {
             }
         } catch {
             if error.kind == .noSpace { wantRoom() }
-            throw error.kind == .noSpace || tail.failure == nil ? error : readOnly(error)
+            throw wasReadOnly ? readOnly(error) : error
         }
     }
 

@@ -22,9 +22,12 @@ final class HeaderRevision: Sendable {
 
     /// Reads the header again. One that cannot be read or is not authentic says nothing: the next opening refuses it.
     func read() -> UInt64 {
-        if let header = try? Volume.readHeader(storage), header.isAuthentic(keys) {
-            known.withLock { $0 = max($0, header.revision) }
+        guard let header = try? Volume.readHeader(storage), header.isAuthentic(keys), header.revision > newest else { return newest }
+        // Who replaced it may not have come to sync its name. A head that knows of a header must not outlast it.
+        do throws(Failure) { try storage.syncDirectory() } catch { return newest }
+        return known.withLock { known in
+            known = max(known, header.revision)
+            return known
         }
-        return newest
     }
 }

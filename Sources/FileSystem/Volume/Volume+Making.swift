@@ -1,4 +1,4 @@
-import BlobStorage
+package import BlobStorage
 import Glibc
 public import KeyManagement
 import Log
@@ -21,6 +21,19 @@ extension Volume {
     ) throws(Failure) {
         let isNew = try makeDirectory(path)
         let storage = try openStorage(path, readOnly: false)
+        try create(in: storage, suite: suite, password: password, cost: cost, options: options) {
+            if isNew {
+                try? storage.deleteSmallFile(VolumeLock.fileName)
+                rmdir(path)
+            }
+        }
+    }
+
+    /// As above, in storage that is open already. `undo` removes the storage itself, after the making of a volume in it failed.
+    package static func create(
+        in storage: DirectoryStorage, suite: CipherSuite, password: SecretBytes, cost: KeyDerivationCost, options: VolumeOptions,
+        undo: () -> Void = {}
+    ) throws(Failure) {
         // Before anything is written, also a lock file.
         try checkFree(storage)
         let lock = try VolumeLock(storage, exclusive: true)
@@ -33,10 +46,7 @@ extension Volume {
             // What failed may have come after the header got its name.
             try? storage.renameSmallFile(VolumeHeader.fileName, to: unfinishedHeader)
             try? clearUnfinished(storage)
-            if isNew {
-                try? storage.deleteSmallFile(VolumeLock.fileName)
-                rmdir(path)
-            }
+            undo()
             throw error
         }
         lock.release()
@@ -111,8 +121,10 @@ extension Volume {
     private static func clearUnfinished(_ storage: DirectoryStorage) throws(Failure) {
         guard try storage.names().contains(unfinishedHeader) else { return }
         try storage.deleteAllBlobs()
-        // The mark of what is to be removed goes last.
         for name in try storage.names() where isOurs(name) && name != unfinishedHeader { try storage.deleteSmallFile(name) }
+        // The mark of what is to be removed goes last, and not before the rest is gone for good: without it, what a power cut brought back
+        // would be taken for a volume that lost its header.
+        try storage.syncDirectory()
         try storage.deleteSmallFile(unfinishedHeader)
     }
 }
@@ -125,14 +137,20 @@ extension Volume {
     public static func changePassword(
         at path: String, from old: SecretBytes, to new: SecretBytes, cost: KeyDerivationCost, options: VolumeOptions = VolumeOptions()
     ) throws(Failure) {
-        let storage = try openStorage(path, readOnly: false)
+        try changePassword(in: try openStorage(path, readOnly: false), from: old, to: new, cost: cost, options: options)
+    }
+
+    /// As above, in storage that is open already.
+    package static func changePassword(
+        in storage: DirectoryStorage, from old: SecretBytes, to new: SecretBytes, cost: KeyDerivationCost, options: VolumeOptions
+    ) throws(Failure) {
         let lock = try storage.lockForReplacing(VolumeHeader.fileName)
         // Under the lock, so that a change by another process is not undone.
         let header = try readHeader(storage)
         let changed = try header.changingPassword(from: old, to: new, cost: cost)
         try storage.deleteAside(of: VolumeHeader.fileName)
         try storage.replaceSmallFile(VolumeHeader.fileName, with: changed.encoded)
-        try FreshnessKeeper(header: changed, options: options, path: path).rememberHeader()
+        try FreshnessKeeper(header: changed, options: options, path: storage.name).rememberHeader()
         withExtendedLifetime(lock) {}
     }
 }

@@ -1,4 +1,4 @@
-import BlobStorage
+package import BlobStorage
 import ChunkStore
 public import KeyManagement
 public import Log
@@ -62,7 +62,16 @@ extension Volume {
     ///
     /// Fails with `.notAVolume`, `.wrongPassword`, `.damaged`, `.newerFormat`, `.busy` (another process has it), `.rolledBack`.
     public static func open(at path: String, password: SecretBytes, options: VolumeOptions = VolumeOptions()) throws(Failure) -> Volume {
-        let storage = try openStorage(path, readOnly: options.isReadOnly)
+        try open(in: try openStorage(path, readOnly: options.isReadOnly), options: options) { (header) throws(Failure) in
+            try header.unlock(password: password)
+        }
+    }
+
+    /// As above, in storage that is open already; `unlock` gives the keys.
+    package static func open(
+        in storage: DirectoryStorage, options: VolumeOptions, unlock: (VolumeHeader) throws(Failure) -> KeyHierarchy
+    ) throws(Failure) -> Volume {
+        let path = storage.name
         let header = try readHeader(storage)
         if header.mustBeReadOnly, !options.isReadOnly {
             throw Failure(
@@ -70,7 +79,7 @@ extension Volume {
                 hint: "mount it with --read-only, or use a newer efs")
         }
         let lock = try VolumeLock(storage, exclusive: !options.isReadOnly)
-        let keys = try header.unlock(password: password)
+        let keys = try unlock(header)
         let revision = HeaderRevision(of: header, storage, keys)
         let freshness = try FreshnessKeeper(header: header, options: options, path: path) { revision.newest }
         var logOptions = try makeLogOptions(options, storage)
@@ -136,6 +145,7 @@ extension Volume {
         result.blockCacheBytes = options.cacheBytes
         result.acceptsRollback = options.acceptsRollback
         result.report = options.report
+        options.adjustLog(&result)
         return result
     }
 
@@ -145,6 +155,7 @@ extension Volume {
         let hasher = NameHasher(keys: keys)
         let environment = FileSystemEnvironment(
             nameHash: { hasher.hash($0) },
+            now: options.now,
             capacity: { () throws(Failure) in
                 let room = try storage.capacity()
                 // What is kept for root is not for those who use the mount, whoever serves it.

@@ -8,7 +8,7 @@ import SystemPackage
 /// however that ends, and a dead holder's lock is free. The file tells who writes it.
 final class VolumeLock: Sendable {
     static let fileName = "efs.lock"
-    private let descriptor: Mutex<OwnedDescriptor?>
+    private let descriptor: Mutex<(any StorageFile)?>
     private let isExclusive: Bool
 
     init(_ storage: DirectoryStorage, exclusive: Bool) throws(Failure) {

@@ -1,3 +1,5 @@
+package import Log
+
 /// How a volume is opened.
 public struct VolumeOptions: Sendable {
     /// Nothing at all is written, neither to the volume nor to the state of this machine.
@@ -13,6 +15,9 @@ public struct VolumeOptions: Sendable {
     public var stateDirectory: String?
     /// Told the generation that this machine remembers from then on, by the thread that wrote it down.
     package var didRemember: @Sendable (UInt64) -> Void = { _ in }
+    /// Changes what the log is opened with, and the clock of the file system: for tests.
+    package var adjustLog: @Sendable (inout LogOptions) -> Void = { _ in }
+    package var now: @Sendable () -> Timestamp = { Timestamp.now() }
     /// Told, in one line, of what fails in the background or shows to a program as an error number only.
     public var report: @Sendable (String) -> Void = { _ in }
 

@@ -42,7 +42,8 @@ extension LogTail {
     func wantsZeros(_ bytes: UInt64) -> Bool { monitor.withLock { zeroStart(bytes) != nil } }
 
     private func zeroStart(_ bytes: UInt64) -> UInt64? {
-        guard let segment, !isZeroFilling, poison == nil else { return nil }
+        // Where nothing is overwritten in place, zeros would only take room twice.
+        guard let segment, !isZeroFilling, poison == nil, storage.overwritesInPlace else { return nil }
         let start = max(segment.zeroedEnd, (segment.offset + UInt64(Self.closingFrameSizeBytes) + 65_535) / 65_536 * 65_536)
         return start > segment.offset + bytes / 2 + 65_536 || start >= configuration.segmentSizeBytes ? nil : start
     }

@@ -48,7 +48,7 @@ final class LogTail: @unchecked Sendable {
     }
 
     let configuration: Configuration
-    private let storage: any BlobStorage
+    let storage: any BlobStorage
     let pool: BufferPool
     let actions: Actions
     let monitor = Monitor()
