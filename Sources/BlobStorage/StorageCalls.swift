@@ -137,16 +137,12 @@ extension StorageFile {
 }
 
 extension OwnedDescriptor {
-    private static let copyOnWriteMagics: Set<UInt64> = [
+    private static let copyOnWriteMagics: Set<UInt> = [
         0x9123_683E,  // btrfs
         0x2FC1_2FC1,  // ZFS
         0xCA45_1A4E,  // bcachefs
     ]
 
-    /// False on file systems that write every change to a new place (the magic numbers of statfs(2)).
-    var overwritesInPlace: Bool {
-        var facts = statfs()
-        guard fstatfs(rawValue, &facts) == 0 else { return true }
-        return !Self.copyOnWriteMagics.contains(UInt64(truncatingIfNeeded: facts.f_type) & 0xFFFF_FFFF)
-    }
+    /// False on file systems that write every change to a new place.
+    var overwritesInPlace: Bool { !Self.copyOnWriteMagics.contains(fileSystemMagic) }
 }

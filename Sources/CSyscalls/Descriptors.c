@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 int efs_receive_descriptor(int socket) {
@@ -38,6 +39,11 @@ int efs_set_nonblocking(int descriptor) {
 }
 
 int efs_pipe(int ends[2], int flags) { return pipe2(ends, flags); }
+
+unsigned long efs_file_system_magic(int descriptor) {
+    struct statfs facts;
+    return fstatfs(descriptor, &facts) == 0 ? (unsigned long)facts.f_type & 0xFFFFFFFF : 0;
+}
 
 int efs_thread_create(unsigned long *thread, void *(*body)(void *), void *argument) {
     sigset_t all, before;

@@ -65,6 +65,9 @@ public final class OwnedDescriptor: Sendable {
         }
     }
 
+    /// The magic number of the file system that the file is on, as in linux/magic.h; 0 if it is not told.
+    public var fileSystemMagic: UInt { efs_file_system_magic(rawValue) }
+
     /// syncfs(2): the kernel writes back everything that it has cached of the file's file system.
     public func syncFileSystem() throws(Errno) { if efs_syncfs(rawValue) != 0 { throw Errno.current } }
 
