@@ -113,6 +113,19 @@ final class Reserve: Sendable {
         do { try storage.deleteSmallFile(Self.fileName) } catch  where error.kind == .missing { return }
     }
 
+    /// Gives what is left then.
+    private func shrink(to kept: UInt64) throws(Failure) -> UInt64 {
+        if kept > 0, storage.overwritesInPlace {
+            try storage.openSmallFile(Self.fileName).truncate(to: kept)
+            return kept
+        }
+        try clear()
+        guard kept > 0 else { return 0 }
+        // btrfs gives nothing back of what was allocated at once until all of it is gone.
+        do { try storage.openSmallFile(Self.fileName).allocate(0..<kept) } catch { return 0 }
+        return kept
+    }
+
     private func keptBytes(for use: Use, of taken: UInt64) -> UInt64 {
         switch use {
         case .moving: taken / 2
@@ -127,13 +140,10 @@ final class Reserve: Sendable {
             let kept = keptBytes(for: use, of: state.takenBytes)
             guard state.heldBytes > kept else { return false }
             isHeldNow.store(false, ordering: .releasing)
-            do throws(Failure) {
-                if kept > 0 { try storage.openSmallFile(Self.fileName).truncate(to: kept) } else { try clear() }
-            } catch {
+            do throws(Failure) { state.heldBytes = try shrink(to: kept) } catch {
                 isHeldNow.store(state.heldBytes == state.takenBytes, ordering: .releasing)
                 return false
             }
-            state.heldBytes = kept
             releases.add(1, ordering: .releasing)
             return true
         }
