@@ -135,7 +135,7 @@ let networkTargets: [Target] = [
     .executableTarget(
         name: "efs",
         dependencies: [
-            "Mount", "Archive", "FileSystem", "Log", "KeyManagement", "Sealing", "Syscalls", "CSyscalls", "Client", "Identity",
+            "Mount", "FUSE", "Archive", "FileSystem", "Log", "KeyManagement", "Sealing", "Syscalls", "CSyscalls", "Client", "Identity",
             "Transfer",
             .product(name: "NIOCore", package: "swift-nio"),
             .product(name: "SystemPackage", package: "swift-system"),
