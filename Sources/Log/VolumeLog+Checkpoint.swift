@@ -136,7 +136,7 @@ extension VolumeLog {
     private func deleteObsolete() {
         let gone: [BlobID] = commitLock.withLock {
             // The last list is of blobs that the checkpoint before the newest still names.
-            guard obsolete.count > 1 else { return [] }
+            guard obsolete.count > 1, deletionHolds == 0 else { return [] }
             let ready = obsolete.dropLast().flatMap { $0 }
             obsolete.removeFirst(obsolete.count - 1)
             return ready

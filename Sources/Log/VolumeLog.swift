@@ -78,6 +78,8 @@ public final class VolumeLog: @unchecked Sendable {
     /// Blobs that no longer count, by how many checkpoints ago that was.
     var obsolete: [[BlobID]] = []
     var checkpointBytes: UInt64 = 0
+    /// Who copies blobs now, so that none may go.
+    var deletionHolds = 0
     /// Ends here.
 
     let checkpointLock = Monitor()

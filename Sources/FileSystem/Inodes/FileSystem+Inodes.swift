@@ -78,12 +78,14 @@ extension FileSystem {
     func put(_ id: UInt64, _ inode: Inode, in batch: RecordBatch) { batch.put(Keys.inode(id)) { inode.encode(into: &$0) } }
 
     /// Makes known what an applied batch did to an inode, under its stripe's lock.
-    func publish(_ id: UInt64, _ inode: Inode, _ token: CommitToken?, _ stripe: Stripe) {
+    func publish(_ id: UInt64, _ inode: Inode, _ token: CommitToken?, _ stripe: Stripe, isNew: Bool = false) {
+        if environment.usageObserver != nil { tellUsage(id, stripe, inode, isNew: isNew) }
         stripe.cache.put(id, inode, token: token)
         stripe.epoch.wrappingAdd(1, ordering: .releasing)
     }
 
     func publishDeletion(_ id: UInt64, _ stripe: Stripe) {
+        if environment.usageObserver != nil { tellUsage(id, stripe, nil, isNew: false) }
         stripe.cache.remove(id)
         stripe.epoch.wrappingAdd(1, ordering: .releasing)
     }

@@ -74,7 +74,7 @@ extension FileSystem {
         let token = try apply(batch, options.statesPreconditions ? [.absent(Keys.dirent(directory, hash, name))] : [])
         publish(directory, parent, token, parentStripe)
         let ownStripe = stripe(id)
-        publish(id, inode, token, ownStripe)
+        publish(id, inode, token, ownStripe, isNew: true)
         if retaining { ownStripe.counts.retain(id) }
         return inode.attributes(InodeID(id))
     }
@@ -130,7 +130,7 @@ extension FileSystem {
         put(id, inode, in: stripe.batch)
         stripe.batch.put(Keys.orphan(id)) { _ in }
         let token = try apply(stripe.batch)
-        publish(id, inode, token, stripe)
+        publish(id, inode, token, stripe, isNew: true)
         stripe.counts.retain(id)
         stripe.counts.setUnlinked(id, true)
         return inode.attributes(InodeID(id))

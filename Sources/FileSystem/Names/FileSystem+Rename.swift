@@ -151,7 +151,7 @@ extension FileSystem {
         publish(old.directory, oldParent, token, stripe(old.directory))
         if !isSameDirectory { publish(new.directory, newParent, token, stripe(new.directory)) }
         publish(renaming.source.inode, source, token, sourceStripe)
-        if let id = renaming.whiteout, let whiteout { publish(id, whiteout, token, stripe(id)) }
+        if let id = renaming.whiteout, let whiteout { publish(id, whiteout, token, stripe(id), isNew: true) }
         if let target = renaming.target, let replaced {
             publishDrop(target.inode, replaced.inode, replaced.fate, token, stripe(target.inode))
         }

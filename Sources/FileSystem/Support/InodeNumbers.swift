@@ -23,6 +23,8 @@ final class InodeNumbers: @unchecked Sendable {
     private let writer: UInt16
     private let batch = RecordBatch(capacityBytes: 64)
     private var runs = [Run](repeating: Run(), count: 256)
+    /// The first inode number that was never given out when this began.
+    let firstNew: UInt64
     /// The first number that is in no run.
     private var next: UInt64
     /// The first number that the record does not cover.
@@ -39,6 +41,7 @@ final class InodeNumbers: @unchecked Sendable {
         guard let stored, stored >= Self.firstNumber, stored <= Self.counterMask else {
             throw Failure(.damaged, "the counter of inode numbers cannot be read")
         }
+        firstNew = UInt64(writer) << 48 | stored
         next = stored
         limit = stored
     }

@@ -52,6 +52,8 @@ public struct FileSystemEnvironment: Sendable {
     public var capacity: @Sendable () throws(Failure) -> VolumeCapacity
     /// Told once of each failure of a store that a caller only sees as an error number.
     public var log: @Sendable (Failure) -> Void
+    /// Told of every change of what a file counts for; see `UsageObserver`.
+    package var usageObserver: (any UsageObserver)?
 
     public init(
         nameHash: @escaping @Sendable (UnsafeRawBufferPointer) -> UInt64,

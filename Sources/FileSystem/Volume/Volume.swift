@@ -19,13 +19,18 @@ public final class Volume: Sendable {
     public let path: String
     public let isReadOnly: Bool
     let log: VolumeLog
+    /// The newest commit that this opening found.
+    private let openedAt: CommitMark
+    let storage: DirectoryStorage
     private let lock: VolumeLock
     private let freshness: FreshnessKeeper
 
     private init(
         fileSystem: FileSystem, header: VolumeHeader, path: String, isReadOnly: Bool, log: VolumeLog, lock: VolumeLock,
-        freshness: FreshnessKeeper
+        freshness: FreshnessKeeper, openedAt: CommitMark, storage: DirectoryStorage
     ) {
+        self.openedAt = openedAt
+        self.storage = storage
         self.fileSystem = fileSystem
         self.header = header
         self.path = path
@@ -50,6 +55,14 @@ public final class Volume: Sendable {
         try log.close()
         if !isReadOnly { try freshness.remember(log.durable) }
     }
+
+    /// The newest commit on stable storage. After `close` it is what the next opening finds, if nobody opens the volume in between.
+    package var durableState: String { Self.text(log.durable.mark) }
+
+    /// What this opening found, in the same form: generation and digest of a commit.
+    package var openedState: String { Self.text(openedAt) }
+
+    static func text(_ mark: CommitMark) -> String { "\(mark.generation):\(mark.digest)" }
 
     /// What the log can say of itself.
     public var statistics: LogStatistics { log.statistics }
@@ -76,7 +89,9 @@ extension Volume {
         var logOptions = try makeLogOptions(options, storage)
         logOptions.headerRevision = { revision.read() }
         if !options.isReadOnly { logOptions.didBecomeDurable = { freshness.rememberQuietly($0, options.report) } }
+        var openedAt = CommitMark.none
         let log = try VolumeLog.open(storage, keys: keys, headerDigest: header.digest, options: logOptions) { (history) throws(Failure) in
+            openedAt = history.mark
             try freshness.judge(history)
         }
         do throws(Failure) {
@@ -86,7 +101,7 @@ extension Volume {
             if !options.isReadOnly { try fileSystem.recoverOrphans() }
             return Volume(
                 fileSystem: fileSystem, header: header, path: path, isReadOnly: options.isReadOnly, log: log, lock: lock,
-                freshness: freshness)
+                freshness: freshness, openedAt: openedAt, storage: storage)
         } catch {
             // Its threads must not write when the lock is gone.
             log.abandon()
@@ -143,7 +158,7 @@ extension Volume {
         _ log: VolumeLog, _ keys: KeyHierarchy, _ storage: DirectoryStorage, _ options: VolumeOptions
     ) throws(Failure) -> FileSystem {
         let hasher = NameHasher(keys: keys)
-        let environment = FileSystemEnvironment(
+        var environment = FileSystemEnvironment(
             nameHash: { hasher.hash($0) },
             capacity: { () throws(Failure) in
                 let room = try storage.capacity()
@@ -151,6 +166,7 @@ extension Volume {
                 return VolumeCapacity(totalBytes: room.totalBytes, availableBytes: room.availableToUsersBytes)
             },
             log: { options.report("\($0)") })
+        environment.usageObserver = options.usageObserver
         var fileOptions = FileSystemOptions()
         fileOptions.readOnly = options.isReadOnly
         fileOptions.accessTimes = options.accessTimes

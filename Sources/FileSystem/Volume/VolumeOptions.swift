@@ -13,6 +13,8 @@ public struct VolumeOptions: Sendable {
     public var stateDirectory: String?
     /// Told the generation that this machine remembers from then on, by the thread that wrote it down.
     package var didRemember: @Sendable (UInt64) -> Void = { _ in }
+    /// Counts what files take, for quotas. Nil: nobody does.
+    package var usageObserver: (any UsageObserver)?
     /// Told, in one line, of what fails in the background or shows to a program as an error number only.
     public var report: @Sendable (String) -> Void = { _ in }
 
