@@ -39,7 +39,12 @@ struct MakeStarterKeyCommand: ParsableCommand {
 
     @Argument(help: "The file; it must not exist.") var file: String
 
-    func run() throws { try StarterKey.make(at: file) }
+    func run() throws {
+        try StarterKey.make(at: file)
+        // What `efsctl status` calls it.
+        let line = Array("\(StarterKey.identifier(of: try StarterKey.fromFile(file)))\n".utf8)
+        _ = Glibc.write(STDOUT_FILENO, line, line.count)
+    }
 }
 
 struct ServeCommand: AsyncParsableCommand {
@@ -59,8 +64,13 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "Seconds that they are kept.") var cacheTtl: Int64 = 300
     @Option(help: "The most connections at a time.") var maxConnections = 1024
     @Option(help: "The most requests of a user in a second.") var rate = 2000
-    @Option(help: "Seconds for the TLS handshake.") var headTimeout = 10
-    @Option(help: "Seconds without progress after which a connection is closed.") var idleTimeout = 30
+    @Option(help: "Seconds for the TLS handshake, and for the head of a request.") var headTimeout = 10
+    @Option(help: "Seconds without progress in a body, after which its connection is closed.") var idleTimeout = 30
+    @Option(help: "The least bytes a second of a body, on average, once it has taken as long as --idle-timeout.") var leastRate = 1024
+    @Option(
+        name: .customLong("accept-rollback"),
+        help: "A file system that may be older than this machine last saw it, since a backup was restored; may be repeated.")
+    var acceptRollback: [String] = []
     @Option(help: "trace, debug, info, notice, warning, error or critical.") var logLevel = "info"
 
     func run() async throws {
@@ -85,6 +95,8 @@ struct ServeCommand: AsyncParsableCommand {
         options.requestsPerSecond = max(1, rate)
         options.headTimeoutSeconds = max(1, headTimeout)
         options.idleTimeoutSeconds = max(1, idleTimeout)
+        options.leastBytesPerSecond = max(1, leastRate)
+        options.acceptsRollback = Set(acceptRollback)
         if !host.isEmpty { options.hostNames = host }
         let server = try ServerCore(options: options, logger: Logger(label: "efs-server"))
         try await ServerProcess(server: server, handlesSignals: true).run(starterKey: key)

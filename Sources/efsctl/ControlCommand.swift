@@ -13,7 +13,7 @@ struct ControlCommand: AsyncParsableCommand {
         commandName: "efsctl", abstract: "Administers an efs-server.",
         subcommands: [
             CreateFileSystem.self, ListFileSystems.self, CreateUser.self, ListUsers.self, RevokeUser.self, RenewCertificate.self,
-            ClearCache.self, Status.self, Unseal.self, Seal.self, Reload.self,
+            SetQuota.self, ClearCache.self, Status.self, Unseal.self, Seal.self, Reload.self, RotateKeys.self, Backup.self, Audit.self,
         ])
 
     static func runToExit() async -> Never {
@@ -55,14 +55,14 @@ struct CreateFileSystem: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "create-fs", abstract: "Makes a file system: a volume and its keys.")
 
     @Argument(help: "Its name.") var name: String
-    @Option(help: "The most bytes that it may hold.") var quota: UInt64?
+    @Option(help: "The most bytes that its files may have; K, M, G or T for powers of 1024.") var quota: ByteCount?
     @Option(help: "Aes256Gcm, ChaCha20Poly1305 or Aes256GcmSiv.") var cipher: String?
     @OptionGroup var server: ServerOption
 
     func run() async throws {
         var command = AdminCommand()
         command.name = name
-        command.quotaBytes = quota
+        command.quotaBytes = quota?.bytes
         command.cipher = cipher
         Output.show(try await server.send("create-fs", command).lines)
     }
@@ -74,7 +74,7 @@ struct ListFileSystems: AsyncParsableCommand {
     @OptionGroup var server: ServerOption
 
     func run() async throws {
-        Output.showTable(try await server.send("list-fs").rows ?? [], ["name", "state", "cipher", "users", "path"])
+        Output.showTable(try await server.send("list-fs").rows ?? [], ["name", "state", "used", "quota", "cipher", "users", "path"])
     }
 }
 
@@ -87,7 +87,7 @@ struct CreateUser: AsyncParsableCommand {
     @Option(help: "The user's public key: OpenPGP, OpenSSH, or raw Ed25519. Without it a key is made.") var key: String?
     @Option(help: "Where the user may be; may be repeated, with as many --rights.") var prefix: [String] = []
     @Option(help: "What the user may do there: r read, w write, l list, d delete.") var rights: [String] = []
-    @Option(help: "The most bytes that the user's files may have.") var quota: UInt64?
+    @Option(help: "The most bytes that the files may have that the user writes; K, M, G or T for powers of 1024.") var quota: ByteCount?
     @Option(help: "The most requests a second.") var rate: Int?
     @Option(help: "How many days the certificate is valid.") var days: Double?
     @OptionGroup var server: ServerOption
@@ -102,7 +102,7 @@ struct CreateUser: AsyncParsableCommand {
         command.key = try key.map { path in Data(try KeyFile.read(path).withUnsafeBytes { Array($0) }).base64EncodedString() }
         let prefixes = prefix.isEmpty ? ["/"] : prefix
         command.grants = prefixes.enumerated().map { Grant(prefix: $1, rights: rights.isEmpty ? "rwld" : rights[$0]) }
-        command.quotaBytes = quota
+        command.quotaBytes = quota?.bytes
         command.requestsPerSecond = rate
         command.days = days
         let answer = try await server.send("create-user", command)
@@ -119,7 +119,8 @@ struct ListUsers: AsyncParsableCommand {
     func run() async throws {
         var command = AdminCommand()
         command.fileSystem = fileSystem
-        Output.showTable(try await server.send("list-users", command).rows ?? [], ["name", "fs", "state", "grants", "key"])
+        Output.showTable(
+            try await server.send("list-users", command).rows ?? [], ["name", "fs", "state", "used", "quota", "grants", "key"])
     }
 }
 

@@ -21,7 +21,8 @@ def program(name):
 class Server:
     """A server with a file system and users, and a home for a client."""
 
-    def __init__(self, name="server"):
+    def __init__(self, name="server", metrics="none"):
+        self.metrics = metrics
         self.base = scratch(name)
         self.root = os.path.join(self.base, "root")
         self.key = os.path.join(self.base, "starter.key")
@@ -48,7 +49,8 @@ class Server:
     def start(self):
         self.process = subprocess.Popen(
             [program("efs-server"), "--root", self.root, "--address", "127.0.0.1", "--port", str(self.port), "--host", "127.0.0.1",
-             "--starter-key-file", self.key], stdin=subprocess.DEVNULL, stderr=open(os.path.join(self.base, "log"), "ab"))
+             "--metrics-address", self.metrics, "--starter-key-file", self.key], stdin=subprocess.DEVNULL,
+            stderr=open(os.path.join(self.base, "log"), "ab"))
         wait_until(lambda: self.is_up(), 60, "the server's port")
 
     def is_up(self):

@@ -158,6 +158,25 @@ import Testing
         }
     }
 
+    @Test func aDigestIsSentToWhoWantsIt() async throws {
+        try await with { (_, session) async throws in
+            let content = bytes(5_000_000)
+            _ = try await session.request(.PUT, "/v1/data/f", body: content)
+            let expected = "sha-256=:\(Base64.encode(Array(SHA256.hash(data: content)))):"
+            let requests: [(HTTPMethod, [(String, String)])] = [(.GET, []), (.HEAD, []), (.GET, [("Range", "bytes=5-9")])]
+            for (method, headers) in requests {
+                let answer = try await session.request(
+                    method, "/v1/data/f", headers: headers + [("Want-Repr-Digest", "sha-512=3, sha-256=1")])
+                #expect(answer.headers.first(name: "Repr-Digest") == expected)
+            }
+            for wish in ["sha-256=0", "md5=1", "sha-256", "&"] {
+                let answer = try await session.request(.HEAD, "/v1/data/f", headers: [("Want-Repr-Digest", wish)])
+                #expect(answer.status == 200)
+                #expect(answer.headers.first(name: "Repr-Digest") == nil)
+            }
+        }
+    }
+
     @Test func aCutUploadLeavesNothing() async throws {
         try await with { (fixture, session) async throws in
             _ = try await session.request(.PUT, "/v1/data/old", body: bytes(100))

@@ -239,6 +239,22 @@ extension ServerFixture {
 }
 
 extension ServerFixture {
+    /// What a crash right now would leave, under another root.
+    func copyRoot(to directory: String) throws { try Self.copyTree(root, to: directory) }
+
+    /// Directories and plain files; not sockets.
+    static func copyTree(_ source: String, to target: String) throws {
+        try ServerFiles.makeDirectory(target)
+        for name in try ServerFiles.names(in: source) {
+            let (from, to) = ("\(source)/\(name)", "\(target)/\(name)")
+            if ServerFiles.isDirectory(from) {
+                try copyTree(from, to: to)
+            } else if !name.hasSuffix(".sock"), name != "efs.reserve" {
+                try FileManager.default.copyItem(atPath: from, toPath: to)
+            }
+        }
+    }
+
     /// Another connection of the session's user.
     func connectAgain(_ session: TestSession) async throws -> TestClient {
         try await TestClient.connect(port: port, authority: try Self.authority(of: root), bundle: session.user.bundle)

@@ -93,6 +93,9 @@ final class TestClient: Sendable {
 
     func answer() async throws -> Answer { try await answers.next() }
 
+    /// Takes nothing more of what the server sends.
+    func stopReading() async throws { try await channel.setOption(.autoRead, value: false).get() }
+
     func close() async { try? await channel.close().get() }
 }
 

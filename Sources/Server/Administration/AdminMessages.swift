@@ -9,6 +9,14 @@ package struct AdminCommand: Codable, Sendable {
     package var quotaBytes: UInt64?
     package var requestsPerSecond: Int?
     package var days: Double?
+    /// For `set-quota`: no quota at all.
+    package var clearsQuota: Bool?
+    /// A directory, for `backup`.
+    package var directory: String?
+    /// A path in a file system, for `audit`.
+    package var path: String?
+    package var head: String?
+    package var limit: Int?
     /// A starter key in its text form.
     package var starterKey: String?
 
@@ -21,6 +29,10 @@ package struct AdminAnswer: Codable, Sendable {
     package var lines: [String] = []
     package var user: AdminUserAnswer?
     package var rows: [[String: String]]?
+    /// Lines of a log, as they are.
+    package var entries: [String]?
+    /// What was checked is not as it should be.
+    package var isBad: Bool?
 
     package init() {}
 }

@@ -62,9 +62,7 @@ struct AdminResponder: Sendable {
                 of: try require(command.name, "a name"), days: command.days ?? CertificateAuthority.clientDays)
             answer = try Self.describe(created)
         case "unseal":
-            guard let text = command.starterKey else { throw Failure(.usage, "the command needs the starter key") }
-            let key = try StarterKey.parse(Array(text.utf8).withBytes { SecretBytes(copying: $0) }, source: "the key")
-            try await server.unseal(key)
+            try await server.unseal(try starterKey(command))
             answer.lines = ["Unsealed"]
         case "seal":
             _ = try server.requireInstanceForAdministration()
@@ -75,11 +73,45 @@ struct AdminResponder: Sendable {
             let cleared = server.cache.clear()
             answer.lines = ["Wiping \(cleared.pieces) decrypted pieces, \(cleared.bytes) bytes", "Cache cleared"]
         case "reload":
-            try server.loadFace()
+            try server.reload()
             answer.lines = ["Loading the TLS certificate"]
+        default: return try await runMore(name, command)
+        }
+        return answer
+    }
+
+    /// The commands about quotas, keys, backups and the audit log.
+    private func runMore(_ name: String, _ command: AdminCommand) async throws -> AdminAnswer {
+        var answer = AdminAnswer()
+        switch name {
+        case "set-quota":
+            let quota = command.clearsQuota == true ? nil : command.quotaBytes
+            guard quota != nil || command.clearsQuota == true else { throw Failure(.usage, "the command needs a quota") }
+            if let user = command.name {
+                answer.lines = try await server.setQuota(ofUser: user, quota)
+            } else {
+                answer.lines = try await server.setQuota(ofFileSystem: try require(command.fileSystem, "a user or a file system"), quota)
+            }
+        case "rotate-jwt": answer.lines = try await server.rotateTokenKey()
+        case "rotate-starter": answer.lines = try await server.rotateStarterKey(to: try starterKey(command))
+        case "backup":
+            answer.lines = try await server.backUp(to: try require(command.directory, "a directory"), fileSystem: command.fileSystem)
+        case "audit-verify":
+            let (lines, isWhole) = try await server.verifyAudit(head: command.head)
+            answer.lines = lines
+            answer.isBad = isWhole ? nil : true
+        case "audit":
+            answer.entries = try await server.searchAudit(
+                fileSystem: try require(command.fileSystem, "a file system"), path: try require(command.path, "a path"),
+                limit: command.limit ?? 1000)
         default: throw Problem.notFound
         }
         return answer
+    }
+
+    private func starterKey(_ command: AdminCommand) throws(Failure) -> SecretBytes {
+        guard let text = command.starterKey else { throw Failure(.usage, "the command needs the starter key") }
+        return try StarterKey.parse(Array(text.utf8).withBytes { SecretBytes(copying: $0) }, source: "the key")
     }
 
     private func require(_ value: String?, _ what: String) throws(Failure) -> String {
@@ -115,7 +147,9 @@ struct AdminResponder: Sendable {
     private func listFileSystems() throws(Failure) -> [[String: String]] {
         let instance = try server.requireInstanceForAdministration()
         var rows = instance.allFileSystems.map { fileSystem in
-            [
+            let sums = fileSystem.usage.sums
+            return [
+                "used": "\(sums.total)\(sums.isCounting ? " (counting)" : "")", "quota": fileSystem.quotaBytes.map { String($0) } ?? "-",
                 "name": fileSystem.name, "path": fileSystem.volume.path, "cipher": fileSystem.volume.header.suite.name,
                 "users": String(instance.users.all.filter { $0.record.fileSystem == fileSystem.name }.count), "state": "open",
             ]
@@ -128,8 +162,12 @@ struct AdminResponder: Sendable {
 
     private func listUsers(_ fileSystem: String?) throws(Failure) -> [[String: String]] {
         let instance = try server.requireInstanceForAdministration()
+        let sums = Dictionary(uniqueKeysWithValues: instance.allFileSystems.map { ($0.name, $0.usage.sums) })
         return instance.users.all.filter { fileSystem == nil || $0.record.fileSystem == fileSystem }.map { user in
-            [
+            let own = sums[user.record.fileSystem]
+            return [
+                "used": "\(own?.groups[user.group] ?? 0)\(own?.isCounting == true ? " (counting)" : "")",
+                "quota": user.record.quotaBytes.map { String($0) } ?? "-",
                 "name": user.name, "fs": user.record.fileSystem, "key": user.keyFingerprint.description,
                 "grants": user.record.grants.map { "\($0.prefix):\($0.rights)" }.joined(separator: " "),
                 "state": user.record.isRevoked ? "revoked" : "active",
@@ -145,6 +183,13 @@ struct AdminResponder: Sendable {
         var sessions: Int
         var connections: Int
         var fileSystems: Int
+        /// File systems that could not be opened, and why.
+        var failures: [String: String]
+        /// File systems whose files are being counted.
+        var counting: [String]
+        /// Names the starter key that everything is under.
+        var starterKey: String?
+        var isBackingUp: Bool
         var auditSequence: UInt64
         var auditHead: String
     }
@@ -153,14 +198,20 @@ struct AdminResponder: Sendable {
         let description = server.publicDescription()
         let head = server.audit.head
         var sessions = 0
-        var fileSystems = 0
+        var fileSystems: [ServedFileSystem] = []
+        var failures: [String: String] = [:]
+        var starterKey: String?
         if case .ready(let instance) = server.currentState {
             sessions = instance.sessions.count
-            fileSystems = instance.allFileSystems.count
+            fileSystems = instance.allFileSystems
+            failures = instance.failures.withLock { $0 }
+            starterKey = instance.keyring.identifier
         }
         return Status(
             state: description.state, version: description.version, serverID: description.serverID, sessions: sessions,
-            connections: server.connections.count, fileSystems: fileSystems, auditSequence: head.sequence,
+            connections: server.connections.count, fileSystems: fileSystems.count, failures: failures,
+            counting: fileSystems.filter { $0.usage.isCounting }.map(\.name), starterKey: starterKey,
+            isBackingUp: server.isBackingUp.load(ordering: .relaxed), auditSequence: head.sequence,
             auditHead: head.digest.description)
     }
 }

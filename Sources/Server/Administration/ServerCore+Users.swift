@@ -80,11 +80,18 @@ extension ServerCore {
         try writeCertificate(issued, in: directory, &created, instance)
         let record = UserRecord(
             name: new.name, fileSystem: new.fileSystem, publicKey: Base64URL.encode(key.publicKey.rawBytes),
-            certificates: [Self.entry(issued)], grants: new.grants, quotaBytes: new.quotaBytes,
+            certificates: [Self.entry(issued)], grants: new.grants, quotaBytes: new.quotaBytes, number: try Self.freeNumber(instance),
             requestsPerSecond: new.requestsPerSecond, created: clock.now(), isRevoked: false)
         try save(record, instance)
         logger.notice("made a user", metadata: ["user": "\(new.name)", "fileSystem": "\(new.fileSystem)"])
         return created
+    }
+
+    /// Of no user that there ever was: records stay.
+    private static func freeNumber(_ instance: Instance) throws(Failure) -> UInt32 {
+        let last = instance.users.all.compactMap(\.record.number).max() ?? 0
+        guard last < UserRecord.largestNumber else { throw Failure(.noSpace, "the server has had all users that it can number") }
+        return last + 1
     }
 
     private func keyMaterial(_ new: NewUser) throws(Failure) -> KeyMaterial {
@@ -130,7 +137,7 @@ extension ServerCore {
     }
 
     /// Changes a user's record, on disk and then for all requests from then on.
-    private func change(
+    func change(
         _ name: String, _ edit: @escaping @Sendable (inout UserRecord, Instance) throws(Failure) -> Void
     ) async throws(Failure) -> UserRecord {
         let instance = try requireInstanceForAdministration()

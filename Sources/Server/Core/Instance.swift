@@ -7,13 +7,13 @@ final class Instance: Sendable {
     /// 16 random bytes: sessions are this instance's.
     let id: [UInt8]
     let serverID: [UInt8]
-    let keyring: Keyring
     let instanceKey: UserSecretKey
     let authority: CertificateAuthority
     let users: UserDirectory
     let sessions = SessionTable()
     let nonces = NonceTable()
     let activity = Activity()
+    private let currentKeyring: Mutex<Keyring>
     private let currentTokenKeys: Mutex<TokenKeys>
     private let fileSystems: Mutex<[String: ServedFileSystem]>
     /// File systems that could not be opened, and why.
@@ -25,7 +25,7 @@ final class Instance: Sendable {
     ) {
         id = RandomSource.system.bytes(count: 16)
         self.serverID = serverID
-        self.keyring = keyring
+        currentKeyring = Mutex(keyring)
         self.instanceKey = instanceKey
         self.authority = authority
         self.users = users
@@ -33,6 +33,10 @@ final class Instance: Sendable {
         self.fileSystems = Mutex(fileSystems)
         self.failures = Mutex(failures)
     }
+
+    /// Changes with the starter key, under the administration's lock.
+    var keyring: Keyring { currentKeyring.withLock { $0 } }
+    func setKeyring(_ new: Keyring) { currentKeyring.withLock { $0 = new } }
 
     var tokenKeys: TokenKeys { currentTokenKeys.withLock { $0 } }
     func setTokenKeys(_ new: TokenKeys) { currentTokenKeys.withLock { $0 = new } }

@@ -4,6 +4,7 @@ import Identity
 import Logging
 package import Sealing
 import SwiftASN1
+import Synchronization
 package import Syscalls
 import X509
 
@@ -14,11 +15,33 @@ extension ServerCore {
         var serverID: String
         /// Seconds since 1970.
         var created: Int64
+        /// What names the starter key (`StarterKey.identifier`), and since when it is that one.
+        var starterKey: String?
+        var starterKeySince: Int64?
+
+        /// Nil if the JSON is no such record.
+        init?(json: [UInt8]) {
+            guard let record = try? JSONDecoder().decode(Self.self, from: Data(json)) else { return nil }
+            self = record
+        }
+
+        init(serverID: String, created: Int64, starterKey: String) {
+            self.serverID = serverID
+            self.created = created
+            self.starterKey = starterKey
+            starterKeySince = created
+        }
     }
 
     /// Loads the TLS face, where there is one already: a sealed server answers too, to say so.
     package func loadFace() throws(Failure) {
         if ServerFiles.exists(layout.tlsCertificate), ServerFiles.exists(layout.authorityCertificate) { try face.load(layout) }
+    }
+
+    /// Loads the TLS face anew, for connections from now on.
+    package func reload() throws(Failure) {
+        try face.load(layout)
+        logger.notice("loaded the TLS certificate", metadata: ["sha256": "\(face.material.map { "\($0.material.fingerprint)" } ?? "")"])
     }
 
     /// Opens everything under the starter key; makes an empty root into a server. Fails with `.wrongPassword` if the key is another one,
@@ -36,7 +59,10 @@ extension ServerCore {
     private func unsealLocked(_ starterKey: SecretBytes) async throws(Failure) {
         guard case .sealed = currentState else { throw Failure(.busy, "the server is not sealed") }
         let keyring = Keyring(starterKey: starterKey)
-        let opened = try await threads.administer { () throws(Failure) in try self.openRoot(keyring) }
+        let opened: Opened
+        do throws(Failure) { opened = try await threads.administer { () throws(Failure) in try self.openRoot(keyring) } } catch {
+            throw explain(error, keyring)
+        }
         let tokenKeys: TokenKeys
         do { tokenKeys = try await TokenKeys(opened.tokenKeys) } catch {
             throw (error as? Failure) ?? Failure(.damaged, "the token keys cannot be read", object: layout.tokenKeys)
@@ -45,7 +71,10 @@ extension ServerCore {
             serverID: opened.serverID, keyring: keyring, instanceKey: opened.instanceKey, authority: opened.authority,
             tokenKeys: tokenKeys, users: UserDirectory(opened.users), fileSystems: opened.fileSystems, failures: opened.failures)
         try face.load(layout)
+        isSealing.store(false, ordering: .relaxed)
         setState(.ready(instance))
+        startCounting(instance)
+        checkAuditMark(keyring, opened.serverID)
         logger.info("unsealed", metadata: ["fileSystems": "\(opened.fileSystems.count)", "users": "\(opened.users.count)"])
     }
 
@@ -60,6 +89,7 @@ extension ServerCore {
     }
 
     private func openRoot(_ keyring: Keyring) throws(Failure) -> Opened {
+        try settleRotation()
         if !ServerFiles.exists(layout.serverRecord) { try makeServer(keyring) }
         // First, since it tells another starter key from damage.
         let seed = try keyring.readSecret(layout.instanceKey, place: "instance.key")
@@ -101,7 +131,8 @@ extension ServerCore {
         try keyring.writeSecret(.random(count: 32), layout.instanceKey, place: "instance.key")
         try keyring.writeSecret(TokenKeys.make(), layout.tokenKeys, place: Self.place(serverID, "jwt.key"))
         try writeFace(CertificateAuthority(certificatePEM: authority.certificatePEM, key: authority.key))
-        let record = ServerRecord(serverID: Hexadecimal.encode(serverID), created: clock.now())
+        let record = ServerRecord(
+            serverID: Hexadecimal.encode(serverID), created: clock.now(), starterKey: keyring.identifier)
         try keyring.writeRecord(record, layout.serverRecord, place: "server.json")
         logger.notice("made a new server", metadata: ["serverID": "\(record.serverID)"])
     }
@@ -113,8 +144,10 @@ extension ServerCore {
         try ServerFiles.replace(layout.tlsCertificate, with: Array(issued.certificatePEM.utf8), mode: 0o644)
     }
 
-    /// A certificate of our own CA is renewed a month before it ends; one that was put there by the administrator is the administrator's.
+    /// A certificate of our own CA is renewed a month before it ends, and made where there is none, as in a backup; one that was put there by
+    /// the administrator is the administrator's.
     private func renewFaceIfDue(_ authority: CertificateAuthority) throws(Failure) {
+        if !ServerFiles.exists(layout.tlsCertificate), !ServerFiles.exists(layout.tlsKey) { return try writeFace(authority) }
         let certificate = try? Certificate(pemEncoded: try readText(layout.tlsCertificate))
         guard let certificate, certificate.issuer == authority.certificate.subject else { return }
         if certificate.notValidAfter < Date(timeIntervalSince1970: Double(clock.now())) + 30 * 86400 { try writeFace(authority) }
@@ -137,20 +170,34 @@ extension ServerCore {
         volumeOptions.stateDirectory = options.stateDirectory
         // A web server's reads are no reason to write.
         volumeOptions.accessTimes = .never
+        volumeOptions.acceptsRollback = options.acceptsRollback.contains(place.name)
+        let usage = UsageLedger()
+        volumeOptions.usageObserver = usage
         volumeOptions.report = { [logger] in logger.error("\($0)", metadata: ["fileSystem": "\(place.name)"]) }
         let volume = try Volume.open(at: place.files, password: password, options: volumeOptions)
-        return ServedFileSystem(name: place.name, volume: volume, filenameSalt: salt, quotaBytes: record.quotaBytes)
+        // One that cannot be read is counted anew, like one that is not there.
+        let known = try? keyring.readRecord(UsageRecord.self, place.usage, place: Self.place(serverID, "fs/\(place.name)/usage.json"))
+        usage.begin(known, volume)
+        return ServedFileSystem(name: place.name, volume: volume, filenameSalt: salt, quotaBytes: record.quotaBytes, usage: usage)
     }
 
     func readUsers(of place: FileSystemLayout, _ keyring: Keyring, _ serverID: [UInt8]) throws(Failure) -> [User] {
-        var users: [User] = []
+        var records: [UserRecord] = []
         for name in try ServerFiles.names(in: place.users) {
             let record = try keyring.readRecord(
                 UserRecord.self, place.userRecord(name), place: Self.userPlace(serverID, place.name, name))
             guard let record, record.name == name, record.fileSystem == place.name else { continue }
-            users.append(try User(record))
+            records.append(record)
         }
-        return users
+        var last = records.compactMap(\.number).max() ?? 0
+        // Records of versions that knew no numbers.
+        for index in records.indices where records[index].number == nil {
+            last += 1
+            records[index].number = last
+            let name = records[index].name
+            try keyring.writeRecord(records[index], place.userRecord(name), place: Self.userPlace(serverID, place.name, name))
+        }
+        return try records.map { (record) throws(Failure) in try User(record) }
     }
 
     static func userPlace(_ serverID: [UInt8], _ fileSystem: String, _ user: String) -> String {
@@ -164,6 +211,7 @@ extension ServerCore {
 
     /// Ends all sessions, waits for requests under way, closes the volumes and forgets all keys.
     package func seal(reason: String, isFinal: Bool = false) async {
+        isSealing.store(true, ordering: .relaxed)
         await administration.withLock {
             guard case .ready(let instance) = self.currentState else {
                 if isFinal { self.setState(.stopping) }
@@ -183,8 +231,11 @@ extension ServerCore {
                 for fileSystem in instance.takeFileSystems() {
                     do throws(Failure) { try fileSystem.volume.close() } catch {
                         logger.critical("closing a volume failed: \(error)", metadata: ["fileSystem": "\(fileSystem.name)"])
+                        continue
                     }
+                    self.keepUsage(fileSystem, instance)
                 }
+                self.keepAuditMark(instance)
             }
             logger.info("sealed", metadata: ["reason": "\(reason)"])
         }

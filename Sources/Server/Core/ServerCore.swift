@@ -26,6 +26,11 @@ package final class ServerCore: Sendable {
         case stopping
     }
 
+    /// The server is being sealed, or ends: what takes long gives up.
+    let isSealing = Atomic<Bool>(false)
+    let isBackingUp = Atomic<Bool>(false)
+    /// Held as long as this process may change anything below the root.
+    private let rootLock: Mutex<OwnedDescriptor?>
     /// Of the health listener, once it listens.
     let healthPort = Atomic<Int>(0)
     private let state: Mutex<State>
@@ -44,11 +49,15 @@ package final class ServerCore: Sendable {
         try ServerFiles.makeDirectory(options.root)
         try ServerFiles.makeDirectory(layout.server)
         try ServerFiles.makeDirectory(layout.log)
+        rootLock = Mutex(try ServerFiles.lock(layout.lock))
         threads = EngineThreads(count: options.engineThreads, limit: 4096)
         audit = try AuditLog(path: layout.auditLog, logger: logger)
         cache = DecryptedCache(limitBytes: options.cacheBytes, lifetimeSeconds: Double(options.cacheSeconds))
         state = Mutex(.sealed(reason: "the server waits for its starter key"))
     }
+
+    /// At the very end: another process may serve the root.
+    func releaseRoot() { rootLock.withLock { $0 = nil } }
 
     var currentState: State { state.withLock { $0 } }
     func setState(_ new: State) { state.withLock { $0 = new } }

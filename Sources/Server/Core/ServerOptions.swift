@@ -14,11 +14,15 @@ package struct ServerOptions: Sendable {
     package var maximumConnections = 1024
     package var headTimeoutSeconds = 10
     package var idleTimeoutSeconds = 30
+    /// On average, once a body has taken as long as `idleTimeoutSeconds`.
+    package var leastBytesPerSecond = 1024
     package var requestsPerSecond = 2000
     package var cacheBytes = 256 << 20
     package var cacheSeconds: Int64 = 300
     /// Where this machine keeps what it saw last of the volumes; nil for the standard place.
     package var stateDirectory: String?
+    /// File systems that may be older than this machine last saw them: a backup was restored.
+    package var acceptsRollback: Set<String> = []
     /// File systems that are mounted as well, and where.
     package var mounts: [(fileSystem: String, directory: String)] = []
 

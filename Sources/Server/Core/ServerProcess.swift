@@ -4,6 +4,7 @@ import NIOCore
 import NIOPosix
 package import Sealing
 import ServiceLifecycle
+import Syscalls
 import UnixSignals
 
 /// A server from its start to its end in order.
@@ -13,7 +14,7 @@ package struct ServerProcess: Sendable {
     let onRunning: @Sendable (Int) -> Void
     let signals: Bool
 
-    /// - Parameter handlesSignals: SIGTERM and SIGINT end the server in order.
+    /// - Parameter handlesSignals: SIGTERM and SIGINT end the server in order, SIGHUP has it load its TLS certificate anew.
     package init(server: ServerCore, handlesSignals: Bool, onRunning: @escaping @Sendable (Int) -> Void = { _ in }) {
         self.server = server
         self.onRunning = onRunning
@@ -30,6 +31,7 @@ package struct ServerProcess: Sendable {
             var services: [any Service] = [
                 AdminListener(server: server, group: group), DataListener(server: server, group: group, onRunning: onRunning),
             ]
+            if signals { services.append(ReloadService(server: server)) }
             if let address = server.options.metricsAddress {
                 services.append(HealthListener(server: server, group: group, host: address.host, port: address.port))
             }
@@ -57,7 +59,22 @@ package struct ServerProcess: Sendable {
     private func end(_ group: MultiThreadedEventLoopGroup) async {
         await server.seal(reason: "the server is ending", isFinal: true)
         await server.threads.stop()
+        server.releaseRoot()
         try? await group.shutdownGracefully()
+    }
+}
+
+/// Loads the TLS certificate anew at each SIGHUP. One that cannot be used leaves the one before in place.
+private struct ReloadService: Service {
+    let server: ServerCore
+
+    func run() async throws {
+        let hangups = await UnixSignalsSequence(trapping: .sighup)
+        for await _ in hangups.cancelOnGracefulShutdown() {
+            do throws(Failure) { try server.reload() } catch {
+                server.logger.error("the TLS certificate cannot be loaded, the one before stays: \(error)")
+            }
+        }
     }
 }
 

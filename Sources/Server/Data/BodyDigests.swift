@@ -39,6 +39,19 @@ struct BodyDigests {
         } catch { throw .badRequest("\(name.rawName) is malformed") }
     }
 
+    /// Whether the request wants a SHA-256 of the representation (`Want-Repr-Digest`).
+    static func wantsSHA256(_ headers: HTTPFields) -> Bool {
+        guard let value = headers[.wantReprDigest] else { return false }
+        var parser = StructuredFieldValueParser(Array(value.utf8))
+        guard let wishes = try? parser.parseDictionaryFieldValue() else { return false }
+        return wishes.contains { (algorithm, member) in
+            guard algorithm == "sha-256", case .item(let item) = member, case .integer(let weight) = item.rfc9651BareItem else {
+                return false
+            }
+            return weight > 0
+        }
+    }
+
     mutating func update(_ bytes: ByteBuffer) {
         guard !isEmpty else { return }
         bytes.withUnsafeReadableBytes { bytes in

@@ -12,7 +12,11 @@ struct BodyReceiver {
     let threads: EngineThreads
     let directory: InodeID
     let mode: UInt32
+    let group: UInt32
     let limitBytes: UInt64
+    /// Grows with what arrives; nil if nothing is to be held against a quota, or its length was already.
+    let claim: QuotaClaim?
+    let notes: AccessNotes
 
     /// What arrived. Who gets it publishes or discards the file.
     struct Received: Sendable {
@@ -47,13 +51,13 @@ struct BodyReceiver {
         var parts = body.makeAsyncIterator()
         while true {
             let part: ByteBuffer?
-            do { part = try await parts.next() } catch {
-                throw Problem(.badRequest, "incomplete-body", "the body did not arrive whole")
-            }
+            do { part = try await parts.next() } catch { throw .cutBody(error) }
             guard let part else { return }
             guard received.writtenBytes + UInt64(received.rest.readableBytes) + UInt64(part.readableBytes) <= limitBytes else {
                 throw .tooLarge
             }
+            try claim?.grow(by: UInt64(part.readableBytes))
+            notes.add(received: part.readableBytes)
             digests.update(part)
             received.rest.writeImmutableBuffer(part)
             if received.rest.readableBytes >= Self.stepBytes { try await writeStep(&received) }
@@ -62,9 +66,9 @@ struct BodyReceiver {
 
     private func writeStep(_ received: inout Received) async throws(Problem) {
         let (inode, bytes, offset) = (received.inode, received.rest, received.writtenBytes)
-        let (fileSystem, directory, mode) = (fileSystem, directory, mode)
+        let (fileSystem, directory, mode, group) = (fileSystem, directory, mode, group)
         received.inode = try await threads.run { () throws(Problem) in
-            let file = if let inode { inode } else { try fileSystem.makeUnnamed(directory, mode: mode) }
+            let file = if let inode { inode } else { try fileSystem.makeUnnamed(directory, mode: mode, group: group) }
             do throws(Problem) { try fileSystem.write(file, at: offset, bytes) } catch {
                 if inode == nil { fileSystem.discard(file) }
                 throw error

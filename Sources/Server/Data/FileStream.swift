@@ -27,12 +27,14 @@ struct FileStream: Sendable {
     let file: RetainedInode
     let attributes: Attributes
     let range: Range<UInt64>
+    let notes: AccessNotes
 
     func write(to writer: inout any ResponseBodyWriter) async throws {
         var position = range.lowerBound
         var next = try await read(at: position)
         while position < range.upperBound {
             let step = next
+            notes.add(sent: step.readableBytes)
             position += UInt64(step.readableBytes)
             if position < range.upperBound {
                 let start = position

@@ -37,7 +37,8 @@ extension APIResponder {
     /// A token that no session has now: forged, of another instance, or retired. A retired one that is used again was stolen, or its
     /// renewal was: nobody can tell which, so the session ends.
     private func judgeUnknownToken(_ text: String, _ call: Call, _ instance: Instance) async -> Problem {
-        guard let claims = await instance.tokenKeys.verify(text), claims.iss == Base64URL.encode(instance.serverID),
+        guard let claims = await instance.tokenKeys.verify(text, now: server.clock.now()),
+            claims.iss == Base64URL.encode(instance.serverID),
             claims.ins == Base64URL.encode(instance.id),
             claims.cnf.certificate == Base64URL.encode(call.connection.clientCertificate.bytes)
         else { return .authenticationRequired }
@@ -123,6 +124,7 @@ extension APIResponder {
         .receive { body in
             let request = try await RequestJSON.read(SessionRequest.self, body)
             let user = try self.checkHandshake(request, call.connection, instance)
+            call.notes.set(user: user.name, fileSystem: user.record.fileSystem)
             return try .json(try await self.openSession(user, call.connection, instance), status: .created)
         }
     }

@@ -1,3 +1,4 @@
+import Crypto
 import FileSystem
 import FoundationEssentials
 import HTTPTypes
@@ -7,8 +8,7 @@ import SystemPackage
 
 /// Files by path.
 extension APIResponder {
-    func dataStep(_ call: Call, _ caller: Caller, _ path: RequestPath?) async throws(Problem) -> Step {
-        guard let path else { throw .notFound }
+    func dataStep(_ call: Call, _ caller: Caller, _ path: RequestPath) async throws(Problem) -> Step {
         if path.isReserved { throw .notFound }
         let rights = caller.user.grants.rights(at: path)
         switch call.method {
@@ -79,6 +79,7 @@ extension APIResponder {
         case .notModified: return Response(status: .notModified, headers: headers)
         case .proceed: break
         }
+        if BodyDigests.wantsSHA256(call.headers) { headers[.reprDigest] = try await representationDigest(attributes, fileSystem) }
         let range: Range<UInt64>
         var status = HTTPResponse.Status.ok
         switch call.method == .get ? ByteRange(call.headers, attributes) : .whole {
@@ -94,16 +95,37 @@ extension APIResponder {
         headers[.contentLength] = String(range.count)
         if call.method == .head { return Response(status: status, headers: headers) }
         if let content, let slice = content.getSlice(at: content.readerIndex + Int(range.lowerBound), length: range.count) {
+            call.notes.add(sent: range.count)
             return Response(status: status, headers: headers, body: ResponseBody(byteBuffer: slice))
         }
         guard let retained else { throw Problem(.internalServerError, "internal", "the file went while it was opened") }
         let stream = FileStream(
             fileSystem: fileSystem, threads: server.threads, cache: server.cache, clock: server.clock, file: retained,
-            attributes: attributes,
-            range: range)
+            attributes: attributes, range: range, notes: call.notes)
         return Response(
             status: status, headers: headers,
             body: ResponseBody(contentLength: range.count) { writer in try await stream.write(to: &writer) })
+    }
+
+    /// Of all of the file, whatever part of it is asked for.
+    private func representationDigest(_ attributes: Attributes, _ fileSystem: ServedFileSystem) async throws(Problem) -> String {
+        var hash = SHA256()
+        var offset: UInt64 = 0
+        let inode = attributes.inode
+        while offset < attributes.sizeBytes {
+            let start = offset
+            let bytes = try await server.threads.run { () throws(Problem) in try fileSystem.read(inode, at: start, count: 4 << 20) }
+            if bytes.readableBytes == 0 { break }
+            bytes.withUnsafeReadableBytes { hash.update(bufferPointer: $0) }
+            offset += UInt64(bytes.readableBytes)
+        }
+        let now = try await server.threads.run { () throws(Problem) in
+            try fileSystem.engine { (files) throws(Errno) in try files.attributes(inode) }
+        }
+        guard now.changeCounter == attributes.changeCounter else {
+            throw Problem(.conflict, "conflict", "the file was changed while it was read")
+        }
+        return "sha-256=:\(Base64.encode(Array(hash.finalize()))):"
     }
 
     static func fileHeaders(_ attributes: Attributes) -> HTTPFields {
@@ -161,32 +183,47 @@ extension APIResponder {
         let limit = server.options.maximumBodyBytes
         if let length = options.length, length > limit { throw .tooLarge }
         guard let name = path.components.last else { throw Problem(.conflict, "not-a-file", "the root is a directory") }
-        let (fileSystem, threads, server) = (caller.fileSystem, server.threads, server)
+        let (fileSystem, threads, user) = (caller.fileSystem, server.threads, caller.user)
         // What can be refused without the body is; the last word falls with the commit.
-        if options.conditions.ifMatch != nil || options.conditions.ifNoneMatch != nil || call.headers[.expect] != nil {
-            try await threads.run { () throws(Problem) in
-                var existing: Attributes?
-                do throws(Problem) { existing = try fileSystem.find(path) } catch { if error.status != .notFound { throw error } }
+        var claim: QuotaClaim?
+        let hasQuota = fileSystem.quotaBytes != nil || user.record.quotaBytes != nil
+        if hasQuota || options.conditions.ifMatch != nil || options.conditions.ifNoneMatch != nil || call.headers[.expect] != nil {
+            claim = try await threads.run { () throws(Problem) in
+                let existing = try fileSystem.existing(path)
                 if let refusal = options.conditions.refuseChange(existing) { throw refusal }
                 if existing?.type == .directory { throw Problem(.isDirectory) }
+                return fileSystem.claim(for: user, replacing: existing)
             }
+            if let length = options.length { try claim?.grow(by: length) }
         }
+        return receiveStep(call, options, caller, path, name, claim)
+    }
+
+    /// Reads the body and commits it.
+    private func receiveStep(
+        _ call: Call, _ options: WriteOptions, _ caller: Caller, _ path: RequestPath, _ name: [UInt8], _ claim: QuotaClaim?
+    ) -> Step {
+        let (fileSystem, threads, group) = (caller.fileSystem, server.threads, caller.user.group)
+        let limit = server.options.maximumBodyBytes
         return .receive { body in
             let parent = path.parent
             let mode = options.mode ?? 0o644
             let directory = try await threads.run { () throws(Problem) in try fileSystem.makeDirectories(parent).inode }
-            let receiver = BodyReceiver(fileSystem: fileSystem, threads: threads, directory: directory, mode: mode, limitBytes: limit)
+            let receiver = BodyReceiver(
+                fileSystem: fileSystem, threads: threads, directory: directory, mode: mode, group: group, limitBytes: limit,
+                claim: options.length == nil ? claim : nil, notes: call.notes)
             let received = try await receiver.receive(body, expected: options.length, digests: options.digests)
             let published = try await threads.run { () throws(Problem) in
-                let inode = if let inode = received.inode { inode } else { try fileSystem.makeUnnamed(directory, mode: mode) }
+                let inode =
+                    if let inode = received.inode { inode } else { try fileSystem.makeUnnamed(directory, mode: mode, group: group) }
                 // Published or not, nobody holds it afterwards.
                 defer { fileSystem.release(inode) }
                 try fileSystem.write(inode, at: received.writtenBytes, received.rest)
+                claim?.attach(to: inode)
                 return try fileSystem.publish(
                     inode, as: name, in: directory, modified: options.modified, keepsMode: options.mode == nil
-                ) { existing in options.conditions.refuseChange(existing) }
+                ) { existing in options.conditions.refuseChange(existing) ?? claim?.refuses(replacing: existing) }
             }
-            server.metrics.bytesReceived.increment(by: Int64(published.attributes.sizeBytes))
             var response = try Response.json(
                 FileMetadata(published.attributes, name: name), status: published.isNew ? .created : .ok)
             response.headers[.eTag] = published.attributes.entityTag

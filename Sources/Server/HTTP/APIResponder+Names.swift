@@ -82,6 +82,8 @@ extension APIResponder {
             let from = try RequestPath.parse(text: transfer.from)
             let to = try RequestPath.parse(text: transfer.to)
             if from.isReserved || to.isReserved { throw Problem.notFound }
+            call.note(from, caller)
+            call.note(to, caller)
             let overwrites = transfer.overwrite ?? false
             let needed: Rights = copies ? .read : [.read, .delete]
             guard user.grants.rights(at: from).isSuperset(of: needed), user.grants.rights(at: to).contains(.write) else {
@@ -90,7 +92,7 @@ extension APIResponder {
             guard !overwrites || copies || user.grants.rights(at: to).contains(.delete) else { throw Problem.forbidden }
             let done = try await threads.run { () throws(Problem) in
                 copies
-                    ? try fileSystem.copy(from, to: to, overwrites: overwrites)
+                    ? try fileSystem.copy(from, to: to, overwrites: overwrites, by: user)
                     : try fileSystem.move(from, to: to, overwrites: overwrites)
             }
             return try Self.reply(done.metadata, status: done.isNew ? .created : .ok)
@@ -104,6 +106,10 @@ extension APIResponder {
         var user: String
         var grants: [Grant]
         var quotaBytes: UInt64?
+        var usedBytes: UInt64
+        var userQuotaBytes: UInt64?
+        var userUsedBytes: UInt64
+        var isCounting: Bool?
         var freeBytes: UInt64
         var maximumBodyBytes: UInt64
     }
@@ -114,9 +120,12 @@ extension APIResponder {
         let statistics = try await server.threads.run { () throws(Problem) in
             try fileSystem.engine { (files) throws(Errno) in try files.statistics() }
         }
+        let sums = fileSystem.usage.sums
         return try .json(
             FileSystemDescription(
                 name: fileSystem.name, user: caller.user.name, grants: caller.user.record.grants, quotaBytes: fileSystem.quotaBytes,
+                usedBytes: sums.total, userQuotaBytes: caller.user.record.quotaBytes, userUsedBytes: sums.groups[caller.user.group] ?? 0,
+                isCounting: sums.isCounting ? true : nil,
                 freeBytes: statistics.availableBlocks * UInt64(statistics.blockSizeBytes),
                 maximumBodyBytes: server.options.maximumBodyBytes))
     }

@@ -23,7 +23,7 @@ extension APIResponder {
     private static let version = "1.0.0"
 
     func uploadStep(_ call: Call, _ caller: Caller, id: Substring?) async throws(Problem) -> Step {
-        if call.method == .options { return .reply(uploadOptions()) }
+        if call.method == .options, id == nil { return .reply(uploadOptions()) }
         guard call.headers[.tusResumable] == Self.version else {
             throw Problem(.preconditionFailed, "precondition-failed", "the request needs Tus-Resumable: \(Self.version)")
                 .with(.tusVersion, Self.version)
@@ -73,13 +73,19 @@ extension APIResponder {
         guard let length = call.headers[.uploadLength].flatMap({ UInt64($0) }) else { throw .badRequest("Upload-Length is missing") }
         guard length <= server.options.maximumBodyBytes else { throw .tooLarge }
         let record = try uploadRecord(call, caller, length)
-        let (store, now) = (caller.fileSystem.uploads, server.clock.now())
+        let (store, user, now) = (caller.fileSystem.uploads, caller.user, server.clock.now())
         let withContent = call.headers[.contentType] == "application/offset+octet-stream"
+        // An upload that would not fit is not begun. Nothing is held for one that is: its parts are, as they come.
+        let path = try UploadStore.path(of: record)
+        call.note(path, caller)
+        let whole = try await server.threads.run { () throws(Problem) in try store.fileSystem.claim(for: user, replacing: path) }
+        try whole?.grow(by: length)
+        let announced = withContent ? call.headers[.contentLength].flatMap { UInt64($0) } : 0
         return .receive { body in
-            let upload = try await self.server.threads.run { () throws(Problem) in try store.create(record, now: now) }
+            let upload = try await self.server.threads.run { () throws(Problem) in try store.create(record, group: user.group, now: now) }
             var response: Response
             if withContent || length == 0 {
-                response = try await self.receive(body, for: upload, caller, checksum: nil)
+                response = try await self.receive(body, for: upload, caller, checksum: nil, announced: announced, call.notes)
             } else {
                 response = Response(status: .noContent, headers: Self.headers(upload))
             }
@@ -128,7 +134,15 @@ extension APIResponder {
         let (store, user, now) = (caller.fileSystem.uploads, caller.user.name, server.clock.now())
         let upload = try await server.threads.run { () throws(Problem) in try store.find(id, user: user, now: now) }
         guard upload.offset == offset else { throw Self.offsetMismatch(upload) }
-        return .receive { body in try await self.receive(body, for: upload, caller, checksum: checksum) }
+        let announced = call.headers[.contentLength].flatMap { UInt64($0) }
+        let path = try UploadStore.path(of: upload.record)
+        call.note(path, caller)
+        // What does not fit is refused before it is sent; the last word falls as it is written.
+        let fits = try await server.threads.run { () throws(Problem) in
+            try store.fileSystem.claim(for: caller.user, replacing: path)
+        }
+        if let announced { try fits?.grow(by: announced) }
+        return .receive { body in try await self.receive(body, for: upload, caller, checksum: checksum, announced: announced, call.notes) }
     }
 
     private static func offsetMismatch(_ upload: UploadStore.Upload) -> Problem {
@@ -137,7 +151,8 @@ extension APIResponder {
 
     /// Takes what comes, keeps what arrived of it when it is cut, and commits what is complete.
     private func receive(
-        _ body: RequestBody, for found: UploadStore.Upload, _ caller: Caller, checksum: UploadChecksum?
+        _ body: RequestBody, for found: UploadStore.Upload, _ caller: Caller, checksum: UploadChecksum?, announced: UInt64?,
+        _ notes: AccessNotes
     ) async throws -> Response {
         let (store, threads) = (caller.fileSystem.uploads, server.threads)
         try store.hold(found.id)
@@ -145,6 +160,10 @@ extension APIResponder {
         let (user, now) = (caller.user.name, server.clock.now())
         var upload = try await threads.run { () throws(Problem) in try store.find(found.id, user: user, now: now) }
         guard upload.offset == found.offset else { throw Self.offsetMismatch(upload) }
+        let path = try UploadStore.path(of: upload.record)
+        let claim = try await threads.run { () throws(Problem) in try store.fileSystem.claim(for: caller.user, replacing: path) }
+        claim?.attach(to: upload.inode)
+        if let announced { try claim?.grow(by: announced) }
         var pending = ByteBuffer()
         var hash = checksum
         var failure: Problem?
@@ -153,15 +172,15 @@ extension APIResponder {
                 guard upload.offset + UInt64(pending.readableBytes + part.readableBytes) <= upload.record.length else {
                     throw Problem(.contentTooLarge, "too-large", "that is more than the upload was said to have")
                 }
+                if announced == nil { try claim?.grow(by: UInt64(part.readableBytes)) }
+                notes.add(received: part.readableBytes)
                 hash?.update(part)
                 pending.writeImmutableBuffer(part)
                 if pending.readableBytes >= BodyReceiver.stepBytes {
                     try await append(&pending, &upload, store)
                 }
             }
-        } catch let problem as Problem { failure = problem } catch {
-            failure = Problem(.badRequest, "incomplete-body", "the body did not arrive whole")
-        }
+        } catch let problem as Problem { failure = problem } catch { failure = .cutBody(error) }
         if failure?.code != "too-large" { try await append(&pending, &upload, store) }
         if hash?.fits == false || hash != nil && failure != nil {
             let upload = upload
@@ -174,7 +193,7 @@ extension APIResponder {
             if let failure { throw failure }
             return Response(status: .noContent, headers: Self.headers(upload))
         }
-        let published = try await threads.run { () throws(Problem) in try store.finish(complete) }
+        let published = try await threads.run { () throws(Problem) in try store.finish(complete, by: caller.user) }
         var headers = Self.headers(upload)
         headers[.eTag] = published.attributes.entityTag
         return Response(status: .noContent, headers: headers)

@@ -26,6 +26,11 @@ final class APIResponder: Sendable {
         var headers: HTTPFields
         var target: RequestTarget
         var connection: Connection
+        /// What is found out on the way, for the audit log.
+        let notes = AccessNotes()
+
+        /// The request is about this path.
+        func note(_ path: RequestPath, _ caller: Caller) { notes.add(path, caller.fileSystem.filenameSalt) }
     }
 
     /// For Hummingbird.
@@ -33,14 +38,13 @@ final class APIResponder: Sendable {
         guard let connection = server.connections.connection(of: channel) else { throw ClosesConnection() }
         let call = Call(
             method: request.method, headers: request.headers, target: RequestTarget(request.head.path ?? ""), connection: connection)
-        var access = server.audit.begin(call)
         // Until the last byte of the answer is written.
         var lease: RequestLease?
         defer { withExtendedLifetime(lease) {} }
         var response: Response
         var closes = false
         do {
-            switch try await step(call, &access, &lease) {
+            switch try await step(call, &lease) {
             case .reply(let reply): response = reply
             case .receive(let receive):
                 if call.headers[.expect]?.lowercased() == "100-continue" {
@@ -51,25 +55,31 @@ final class APIResponder: Sendable {
         } catch let problem as Problem {
             response = .problem(problem)
             // It may or may not send its body now; nobody can tell which of what follows would be one.
-            closes = call.headers[.expect] != nil
+            closes = call.headers[.expect] != nil || problem.closesConnection
         } catch {
             server.logger.error("a request failed: \(error)", metadata: ["path": "\(call.target.path)"])
             response = .problem(Problem(.internalServerError, "internal", "the server failed; its log says more"))
             closes = true
         }
         if closes, !connection.isHTTP2 { response.headers[.connection] = "close" }
-        access.status = response.status.code
-        defer {
-            server.audit.end(access)
-            server.metrics.count(status: access.status)
-        }
+        let status = response.status.code
+        defer { finish(call, status) }
         // An answer to HEAD keeps the length that the body would have.
         let body = call.method == .head ? ResponseBody() : response.body
         try await writer.write(response: response.head, body: body)
         if closes { throw ClosesConnection() }
     }
 
-    private func step(_ call: Call, _ access: inout AuditLog.Access, _ lease: inout RequestLease?) async throws -> Step {
+    /// Once the answer is written, as far as it was.
+    private func finish(_ call: Call, _ status: Int) {
+        let (received, sent) = call.notes.bytes
+        server.metrics.bytesReceived.increment(by: received)
+        server.metrics.bytesSent.increment(by: sent)
+        server.metrics.count(status: status)
+        server.audit.note(call, status: status)
+    }
+
+    private func step(_ call: Call, _ lease: inout RequestLease?) async throws -> Step {
         let path = call.target.path
         let route = path.hasPrefix("/v1/") ? path.dropFirst(3) : path.hasPrefix("/data") ? path[...] : ""
         if route == "/server" { return .reply(try describeServer(call)) }
@@ -83,17 +93,15 @@ final class APIResponder: Sendable {
         default: break
         }
         let caller = try await authenticate(call, instance)
-        access.user = caller.user.name
-        access.fileSystem = caller.fileSystem.name
+        call.notes.set(user: caller.user.name, fileSystem: caller.fileSystem.name)
         if let rest = Self.rest(of: route, after: "/data") {
-            access.path = try RequestPath.parse(encoded: rest.utf8)
-            access.pathKey = caller.fileSystem.filenameSalt
-            return try await dataStep(call, caller, access.path)
+            let path = try RequestPath.parse(encoded: rest.utf8)
+            call.note(path, caller)
+            return try await dataStep(call, caller, path)
         }
         if let rest = Self.rest(of: route, after: "/metadata") {
             let path = try RequestPath.parse(encoded: rest.utf8)
-            access.path = path
-            access.pathKey = caller.fileSystem.filenameSalt
+            call.note(path, caller)
             return try await metadataStep(call, caller, path)
         }
         if let rest = Self.rest(of: route, after: "/uploads") {

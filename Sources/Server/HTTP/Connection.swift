@@ -58,14 +58,17 @@ final class ConnectionTable: Sendable {
 }
 
 /// Sits behind TLS in the pipeline; enters the connection into the table once its handshake is done, and closes one whose handshake takes
-/// too long.
+/// too long, or the head of a request from its first byte on (HTTP/1.1: `BodyGuard` says where a request ends).
 final class ConnectionRegistrar: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
 
     private let table: ConnectionTable
     private let serverCertificate: Digest32
     private let handshakeTimeout: TimeAmount
     private var deadline: Scheduled<Void>?
+    /// Whether the next byte is the first of a request's head.
+    private var awaitsHead = false
 
     init(table: ConnectionTable, serverCertificate: Digest32, handshakeTimeout: TimeAmount) {
         self.table = table
@@ -82,10 +85,27 @@ final class ConnectionRegistrar: ChannelInboundHandler, RemovableChannelHandler 
         if case .handshakeCompleted(let negotiated) = event as? TLSUserEvent {
             deadline?.cancel()
             deadline = nil
+            awaitsHead = negotiated != "h2"
             register(context, isHTTP2: negotiated == "h2")
         }
         context.fireUserInboundEventTriggered(event)
     }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if awaitsHead, deadline == nil {
+            let channel = context.channel
+            deadline = context.eventLoop.scheduleTask(in: handshakeTimeout) { channel.close(mode: .all, promise: nil) }
+        }
+        context.fireChannelRead(data)
+    }
+
+    func headArrived() {
+        awaitsHead = false
+        deadline?.cancel()
+        deadline = nil
+    }
+
+    func requestEnded() { awaitsHead = true }
 
     func channelInactive(context: ChannelHandlerContext) {
         deadline?.cancel()

@@ -48,6 +48,8 @@ extension Problem {
     static let sessionExpired = Problem(.unauthorized, "session-expired", "the session's token has expired")
     static let sessionEnded = Problem(.unauthorized, "session-ended", "the session has ended")
     static let tooLarge = Problem(.contentTooLarge, "too-large", "the body is larger than this server takes")
+    static let headersTooLarge = Problem(
+        .requestHeaderFieldsTooLarge, "headers-too-large", "the request's head is larger than this server takes")
     static let busy = Problem(.serviceUnavailable, "busy", "too many requests are waiting").with(.retryAfter, "1")
     static let preconditionFailed = Problem(.preconditionFailed, "precondition-failed", "the file is not as the request expects")
 
@@ -55,6 +57,14 @@ extension Problem {
     static func sealed(_ reason: String) -> Problem { Problem(.serviceUnavailable, "sealed", reason).with(.retryAfter, "10") }
     static func methodNotAllowed(_ allowed: String) -> Problem {
         Problem(.methodNotAllowed, "method-not-allowed", "this path takes \(allowed)").with(.allow, allowed)
+    }
+
+    /// A body whose end did not come.
+    static func cutBody(_ error: any Error) -> Problem {
+        guard error is BodyGuard.SlowBody else { return Problem(.badRequest, "incomplete-body", "the body did not arrive whole") }
+        var problem = Problem(.requestTimeout, "too-slow", "the body came too slowly")
+        problem.closesConnection = true
+        return problem
     }
 
     /// What the engine said.

@@ -33,6 +33,18 @@ extension Response {
     }
 }
 
+extension Problem {
+    /// As `Response.problem`, for who writes to a channel: the last answer of its connection.
+    var encoded: (head: HTTPResponse, body: ByteBuffer) {
+        let bytes = (try? JSONEncoder().encode(body)) ?? Data()
+        var fields = headers
+        fields[.contentType] = "application/problem+json"
+        fields[.contentLength] = String(bytes.count)
+        fields[.connection] = "close"
+        return (HTTPResponse(status: status, headerFields: fields), ByteBuffer(bytes: bytes))
+    }
+}
+
 /// The target of a request, taken apart.
 struct RequestTarget: Sendable {
     /// Still percent-encoded.
@@ -81,7 +93,7 @@ enum RequestJSON {
         let bytes: ByteBuffer
         do { bytes = try await body.collect(upTo: largestSizeBytes) } catch is NIOTooManyBytesError {
             throw .tooLarge
-        } catch { throw .badRequest("the body did not arrive") }
+        } catch { throw .cutBody(error) }
         do { return try JSONDecoder().decode(type, from: Data(bytes.readableBytesView)) } catch {
             throw .badRequest("the body is not the JSON that this needs")
         }

@@ -28,6 +28,12 @@ package enum StarterKey {
         return key.withBytes { SecretBytes(copying: $0) }
     }
 
+    /// 16 hexadecimal digits that name the key and tell nothing of it.
+    package static func identifier(of key: SecretBytes) -> String {
+        let name = KeyDerivation.derive(from: key, salt: [], info: Array("efs server 1 identifier".utf8))
+        return name.withUnsafeBytes { Hexadecimal.encode(Array($0.prefix(8))) }
+    }
+
     /// The first line of a file.
     package static func fromFile(_ path: String) throws(Failure) -> SecretBytes {
         try parse(try Password.fromFile(path), source: path)

@@ -13,6 +13,12 @@ struct ServerLayout: Sendable {
     var tlsCertificate: String { server + "/tls.crt" }
     var tlsKey: String { server + "/tls.key" }
     var adminSocket: String { server + "/admin.sock" }
+    /// Held by the process that serves.
+    var lock: String { server + "/server.lock" }
+    /// There while the starter key changes, from the moment when the new one counts.
+    var rotation: String { server + "/rotation" }
+    /// How far the audit log had come when the server was last sealed.
+    var auditMark: String { server + "/audit.json" }
     var log: String { root + "/log" }
     var auditLog: String { log + "/audit.log" }
 
@@ -52,6 +58,7 @@ struct FileSystemLayout: Sendable {
     var volumeKey: String { system + "/aes.key" }
     var filenameSalt: String { system + "/filename-salt" }
     var record: String { system + "/fs.json" }
+    var usage: String { system + "/usage.json" }
     var users: String { system + "/users" }
 
     func user(_ name: String) -> String { users + "/" + name }

@@ -32,13 +32,15 @@ struct DataChannel: ServerChildChannel {
         guard let (material, generation) = server.face.material else { throw NoFace() }
         return try current.channel.withLock { current in
             if let current, current.generation == generation { return (current.channel, current.fingerprint) }
-            let timeout = TimeAmount.seconds(Int64(server.options.idleTimeoutSeconds))
-            var configuration = HTTP2UpgradeChannel.Configuration(
+            // The body guard is the first to find a slow peer, and tells it so.
+            let timeout = TimeAmount.seconds(Int64(server.options.idleTimeoutSeconds) * 2)
+            let limits = BodyGuard.Limits(
+                idle: .seconds(Int64(server.options.idleTimeoutSeconds)), leastBytesPerSecond: server.options.leastBytesPerSecond)
+            let configuration = HTTP2UpgradeChannel.Configuration(
                 idleTimeout: .seconds(server.options.idleTimeoutSeconds * 10), gracefulCloseTimeout: .seconds(10),
                 streamConfiguration: HTTP1Channel.Configuration(
-                    additionalChannelHandlers: [BodyGuard()], idleTimeout: timeout,
+                    additionalChannelHandlers: [BodyGuard(limits)], idleTimeout: timeout,
                     httpDecoderConfiguration: .init(maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 32 << 10, maxHeaderFieldCount: 100)))
-            configuration.streamConfiguration.idleTimeout = timeout
             let channel = try HTTP2UpgradeChannel(
                 tlsConfiguration: material.configuration, configuration: configuration, responder: responder)
             current = (channel, generation, material.fingerprint)
@@ -62,64 +64,5 @@ struct DataChannel: ServerChildChannel {
     func handle(value: Value, logger: Logger) async {
         guard let channel = current.channel.withLock({ $0?.channel }) else { return }
         await channel.handle(value: value, logger: logger)
-    }
-}
-
-/// Watches over the bodies of requests:
-/// - One that ends in the middle, since its connection or stream does, becomes an error: otherwise it would look whole.
-/// - What still comes of one that was answered already is dropped, and only so much of it: the connection is not worth more.
-final class BodyGuard: ChannelDuplexHandler, RemovableChannelHandler {
-    typealias InboundIn = HTTPRequestPart
-    typealias InboundOut = HTTPRequestPart
-    typealias OutboundIn = HTTPResponsePart
-    typealias OutboundOut = HTTPResponsePart
-
-    struct CutBody: Error {}
-
-    /// Enough that an ordinary client gets to see the answer before it is cut off.
-    private static let lateLimitBytes = 16 << 20
-
-    private var isInside = false
-    private var isAnswered = false
-    private var lateBytes = 0
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        switch unwrapInboundIn(data) {
-        case .head:
-            isInside = true
-            isAnswered = false
-            lateBytes = 0
-        case .end: isInside = false
-        case .body(let bytes):
-            guard isAnswered else { break }
-            lateBytes += bytes.readableBytes
-            if lateBytes > Self.lateLimitBytes { context.close(promise: nil) }
-            // Reading goes on as long as somebody asks for more.
-            context.fireChannelRead(wrapInboundOut(.body(ByteBuffer())))
-            return
-        }
-        context.fireChannelRead(data)
-    }
-
-    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        if case .end = unwrapOutboundIn(data), isInside { isAnswered = true }
-        context.write(data, promise: promise)
-    }
-
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        // The other side closes its half: the same for a body that is not whole.
-        if isInside, event as? ChannelEvent == .inputClosed { fail(context) }
-        context.fireUserInboundEventTriggered(event)
-    }
-
-    func channelInactive(context: ChannelHandlerContext) {
-        fail(context)
-        context.fireChannelInactive()
-    }
-
-    private func fail(_ context: ChannelHandlerContext) {
-        guard isInside else { return }
-        isInside = false
-        context.fireErrorCaught(CutBody())
     }
 }

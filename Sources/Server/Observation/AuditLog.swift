@@ -9,32 +9,34 @@ import SystemPackage
 
 /// One JSON line for each access, each with the SHA-256 of the line before (docs/SERVER.md, *Audit log*). Thread-safe.
 final class AuditLog: Sendable {
-    /// An access that is under way.
-    struct Access: Sendable {
-        var operation: String
-        var peer: String
-        var certificate: Digest32
-        var user = ""
-        var fileSystem = ""
-        var path: RequestPath?
-        var pathKey: SecretBytes?
-        var status = 0
-        var bytes: Int64 = 0
-    }
-
-    private struct State {
+    struct State {
         var sequence: UInt64
+        /// SHA-256 of the last whole line.
         var head: Digest32
-        var pending: [UInt8] = []
+        /// Of the file, as far as whole lines go.
+        var sizeBytes: UInt64
+        /// The file ends in the middle of a line, which a crash or a full disk has cut.
+        var isCut = false
         var hasFailed = false
     }
 
-    private let file: OwnedDescriptor
-    private let state: Mutex<State>
+    /// A method is a client's choice.
+    private static let largestOperationBytes = 32
+    /// What is said of a request's target besides the pseudonym of its path: nothing of it that could be a path.
+    private static let routes = [
+        "/auth/nonce", "/auth/session", "/auth/renew", "/metadata", "/move", "/copy", "/uploads", "/file-system", "/cache/clear", "/server",
+        "/openapi.json",
+    ]
+
+    let path: String
+    let file: OwnedDescriptor
+    let state: Mutex<State>
+    let lost = Counter()
     private let logger: Logger
 
     init(path: String, logger: Logger) throws(Failure) {
         self.logger = logger
+        self.path = path
         do { file = try OwnedDescriptor.open(path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, mode: 0o600) } catch {
             throw Failure(systemCall: "opening the audit log", object: path, error)
         }
@@ -43,10 +45,6 @@ final class AuditLog: Sendable {
 
     /// Number and digest of the last line.
     var head: (sequence: UInt64, digest: Digest32) { state.withLock { ($0.sequence, $0.head) } }
-
-    func begin(_ call: APIResponder.Call) -> Access {
-        Access(operation: call.method.rawValue, peer: call.connection.peer, certificate: call.connection.clientCertificate)
-    }
 
     private struct Line: Encodable {
         var seq: UInt64
@@ -57,35 +55,52 @@ final class AuditLog: Sendable {
         var peer: String
         var op: String
         var path: String
+        var to: String?
         var status: Int
         var bytes: Int64
         var prev: String
     }
 
-    func end(_ access: Access) {
-        let path = access.path.flatMap { path in access.pathKey.map { Self.pseudonym(path, $0) } } ?? ""
+    /// An access that is over.
+    func note(_ call: APIResponder.Call, status: Int) {
+        let notes = call.notes.current
+        let paths = notes.pathKey.map { key in notes.paths.map { Self.pseudonym($0, key) } } ?? []
+        let route = call.target.path
+        var operation = String(call.method.rawValue.prefix(Self.largestOperationBytes))
+        if let known = Self.routes.first(where: { route == "/v1\($0)" || route.hasPrefix("/v1\($0)/") }) { operation += " " + known }
         let time = Self.now()
         state.withLock { state in
             let line = Line(
-                seq: state.sequence + 1, time: time, user: access.user, fs: access.fileSystem,
-                cert: String(access.certificate.description.prefix(16)), peer: access.peer, op: access.operation, path: path,
-                status: access.status, bytes: access.bytes, prev: state.head.description)
+                seq: state.sequence + 1, time: time, user: notes.user, fs: notes.fileSystem,
+                cert: String(call.connection.clientCertificate.description.prefix(16)), peer: call.connection.peer, op: operation,
+                path: paths.first ?? "", to: paths.dropFirst().first, status: status, bytes: notes.received + notes.sent,
+                prev: state.head.description)
             append(line, &state)
         }
     }
 
+    /// A line that cannot be written whole is taken back: those that follow go on behind the last whole one.
     private func append(_ line: Line, _ state: inout State) {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        guard var bytes = try? Array(encoder.encode(line)) else { return }
-        state.sequence += 1
-        state.head = DigestHasher.digest(of: bytes)
-        bytes.append(UInt8(ascii: "\n"))
+        guard let json = try? Array(encoder.encode(line)) else { return }
+        let bytes = (state.isCut ? [UInt8(ascii: "\n")] : []) + json + [UInt8(ascii: "\n")]
         let written = Glibc.write(file.rawValue, bytes, bytes.count)
-        if written != bytes.count, !state.hasFailed {
-            state.hasFailed = true
-            logger.error("the audit log cannot be written: accesses go on without it")
+        if written == bytes.count {
+            state.sequence += 1
+            state.head = DigestHasher.digest(of: json)
+            state.sizeBytes += UInt64(bytes.count)
+            state.isCut = false
+            state.hasFailed = false
+            return
         }
+        lost.increment()
+        if written > 0, ftruncate(file.rawValue, off_t(state.sizeBytes)) != 0 {
+            state.isCut = true
+            state.sizeBytes += UInt64(written)
+        }
+        if !state.hasFailed { logger.error("the audit log cannot be written: accesses go on without it") }
+        state.hasFailed = true
     }
 
     /// What stands for a path: nobody without the file system's salt can tell which it is.
@@ -94,27 +109,30 @@ final class AuditLog: Sendable {
         return String(code.description.prefix(32))
     }
 
-    /// Goes on behind the last whole line; one that a crash has cut is left as it is, and closed.
+    /// Goes on behind the last whole line; what a crash has cut is left as it is, and counts for nothing.
     private static func resume(_ file: OwnedDescriptor, _ path: String) throws(Failure) -> State {
-        do throws(Errno) {
-            let size = UInt64(try file.status().st_size)
-            let count = min(size, 64 << 10)
-            guard count > 0 else { return State(sequence: 0, head: .zero) }
-            var tail = [UInt8](repeating: 0, count: Int(count))
-            _ = try tail.withMutableBytes { (buffer) throws(Errno) in try file.read(at: size - count, into: buffer) }
-            if tail.last != UInt8(ascii: "\n") {
-                _ = Glibc.write(file.rawValue, "\n", 1)
-                tail.append(UInt8(ascii: "\n"))
+        var state = State(sequence: 0, head: .zero, sizeBytes: 0)
+        let size = try AuditReader.size(of: file, path)
+        // Most often the last line is all that is needed; a log that ends in rubbish is read from its start.
+        for start in [size > AuditReader.largestLineBytes * 2 ? size - AuditReader.largestLineBytes * 2 : 0, 0] {
+            try AuditReader.read(file, from: start, to: size, path) { line in
+                guard let known = line.entry else { return true }
+                state.sequence = known.seq
+                state.head = line.digest
+                return true
             }
-            guard let last = tail.dropLast().split(separator: UInt8(ascii: "\n")).last else { return State(sequence: 0, head: .zero) }
-            let line = try? JSONDecoder().decode(Sequence.self, from: Data(last))
-            return State(sequence: line?.seq ?? 0, head: DigestHasher.digest(of: Array(last)))
-        } catch {
-            throw Failure(systemCall: "reading the audit log", object: path, error)
+            if state.sequence > 0 { break }
         }
+        var last: UInt8 = 0
+        do throws(Errno) {
+            if size > 0 {
+                _ = try withUnsafeMutableBytes(of: &last) { (buffer) throws(Errno) in try file.read(at: size - 1, into: buffer) }
+            }
+        } catch { throw Failure(systemCall: "reading the audit log", object: path, error) }
+        state.isCut = size > 0 && last != UInt8(ascii: "\n")
+        state.sizeBytes = size
+        return state
     }
-
-    private struct Sequence: Decodable { var seq: UInt64 }
 
     /// UTC to the millisecond, RFC 3339.
     private static func now() -> String {

@@ -34,7 +34,35 @@ extension ServerCore {
         write("efs_cache_pieces", "gauge", "Pieces of files that are kept in memory.", [("", Int64(cached.pieces))])
         write("efs_cache_hits_total", "counter", "Pieces that were found in memory.", [("", cached.hits)])
         write("efs_cache_misses_total", "counter", "Pieces that were not.", [("", cached.misses)])
+        writeUsage(write)
+        write("efs_audit_lost_total", "counter", "Accesses whose line could not be written.", [("", audit.lost.total)])
         write("efs_audit_lines_total", "counter", "Lines of the audit log.", [("", Int64(audit.head.sequence))])
         return text
+    }
+
+    /// What files take, and what they may take. Names have no character that a label would have to escape.
+    private func writeUsage(_ write: (String, String, String, [(labels: String, value: Int64)]) -> Void) {
+        guard case .ready(let instance) = currentState else { return }
+        let all = instance.allFileSystems.map { (fileSystem: $0, sums: $0.usage.sums) }
+        let users = instance.users.all
+        write(
+            "efs_used_bytes", "gauge", "Sizes of the files of a file system.",
+            all.map { ("{fs=\"\($0.fileSystem.name)\"}", Int64(clamping: $0.sums.total)) })
+        write(
+            "efs_usage_counting", "gauge", "1 while files are still being counted.",
+            all.map { ("{fs=\"\($0.fileSystem.name)\"}", $0.sums.isCounting ? 1 : 0) })
+        write(
+            "efs_quota_bytes", "gauge", "The most that the files of a file system may take.",
+            all.compactMap { one in
+                one.fileSystem.quotaBytes.map { ("{fs=\"\(one.fileSystem.name)\"}", Int64(clamping: $0)) }
+            })
+        let sums = Dictionary(uniqueKeysWithValues: all.map { ($0.fileSystem.name, $0.sums) })
+        let labels = { (user: User) in "{fs=\"\(user.record.fileSystem)\",user=\"\(user.name)\"}" }
+        write(
+            "efs_user_used_bytes", "gauge", "Sizes of the files that a user has written.",
+            users.map { (labels($0), Int64(clamping: sums[$0.record.fileSystem]?.groups[$0.group] ?? 0)) })
+        write(
+            "efs_user_quota_bytes", "gauge", "The most that a user's files may take.",
+            users.compactMap { user in user.record.quotaBytes.map { (labels(user), Int64(clamping: $0)) } })
     }
 }

@@ -33,10 +33,34 @@ enum ServerFiles {
             let file = try OwnedDescriptor.open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode)
             try bytes.withBytes { (bytes) throws(Errno) in try file.write(bytes, at: 0) }
             try file.sync()
-            if rename(temporary, path) != 0 { throw Errno.current }
+            if Glibc.rename(temporary, path) != 0 { throw Errno.current }
             try OwnedDescriptor.open(parent(of: path), O_RDONLY | O_DIRECTORY).sync()
         } catch {
             throw Failure(systemCall: "writing", object: path, error)
+        }
+    }
+
+    /// A new file, or all of an old one, on stable storage; its name is once its directory is synced.
+    static func write(_ path: String, _ bytes: [UInt8], mode: mode_t = 0o600) throws(Failure) {
+        do throws(Errno) {
+            let file = try OwnedDescriptor.open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: mode)
+            try bytes.withBytes { (bytes) throws(Errno) in try file.write(bytes, at: 0) }
+            try file.sync()
+        } catch { throw Failure(systemCall: "writing", object: path, error) }
+    }
+
+    static func rename(_ path: String, to new: String) throws(Failure) {
+        if Glibc.rename(path, new) != 0 { throw Failure(systemCall: "renaming", object: path, Errno.current) }
+    }
+
+    /// Nothing happens if there is none.
+    static func remove(_ path: String) throws(Failure) {
+        if unlink(path) != 0, errno != ENOENT { throw Failure(systemCall: "deleting", object: path, Errno.current) }
+    }
+
+    static func syncDirectory(_ path: String) throws(Failure) {
+        do throws(Errno) { try OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY).sync() } catch {
+            throw Failure(systemCall: "syncing", object: path, error)
         }
     }
 
@@ -46,8 +70,20 @@ enum ServerFiles {
     }
 
     static func exists(_ path: String) -> Bool {
-        var attributes = stat()
-        return lstat(path, &attributes) == 0
+        faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0
+    }
+
+    /// Keeps other processes from it as long as the descriptor lives. Fails with `.busy`.
+    static func lock(_ path: String) throws(Failure) -> OwnedDescriptor {
+        do throws(Errno) {
+            let file = try OwnedDescriptor.open(path, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600)
+            if try file.tryLock(exclusive: true) { return file }
+        } catch { throw Failure(systemCall: "locking", object: path, error) }
+        throw Failure(.busy, "another efs-server uses this directory", object: parent(of: parent(of: path)))
+    }
+
+    static func isDirectory(_ path: String) -> Bool {
+        (try? OwnedDescriptor.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW)) != nil
     }
 
     /// Names in a directory, but "." and "..", in order; none if it is not there.
@@ -67,7 +103,7 @@ enum ServerFiles {
         return names.sorted()
     }
 
-    private static func parent(of path: String) -> String {
+    static func parent(of path: String) -> String {
         guard let slash = path.lastIndex(of: "/") else { return "." }
         return slash == path.startIndex ? "/" : String(path[..<slash])
     }

@@ -40,12 +40,13 @@ struct UploadStore: Sendable {
 
     // MARK: Making and finding
 
-    func create(_ record: UploadRecord, now: Int64) throws(Problem) -> Upload {
+    /// - Parameter group: of the user who writes it.
+    func create(_ record: UploadRecord, group: UInt32, now: Int64) throws(Problem) -> Upload {
         let id = Hexadecimal.encode(RandomSource.system.bytes(count: 16))
         let directory = try fileSystem.makeDirectories(Self.directory[...]).inode
         let encoded: [UInt8]
         do { encoded = Array(try JSONEncoder().encode(record)) } catch { throw .badRequest("the upload cannot be described") }
-        let inode = try fileSystem.makeUnnamed(directory, mode: 0o600)
+        let inode = try fileSystem.makeUnnamed(directory, mode: 0o600, group: group)
         defer { fileSystem.release(inode) }
         try fileSystem.engine { (files) throws(Errno) in
             try Self.attribute.withBytes { (name) throws(Errno) in
@@ -107,10 +108,9 @@ struct UploadStore: Sendable {
     // MARK: Ending
 
     /// Gives the whole content its name. What fails here ends the upload only where it can never succeed (another digest).
-    func finish(_ upload: Upload) throws(Problem) -> ServedFileSystem.Published {
+    func finish(_ upload: Upload, by user: User) throws(Problem) -> ServedFileSystem.Published {
         let record = upload.record
-        guard let bytes = Base64URL.decode(record.path) else { throw Self.notFound }
-        let path = try RequestPath.parse(text: String(decoding: bytes, as: UTF8.self))
+        let path = try Self.path(of: record)
         guard let name = path.components.last else { throw Problem(.isDirectory) }
         if let expected = record.sha256, try digest(upload) != expected.lowercased() {
             try remove(upload)
@@ -119,10 +119,12 @@ struct UploadStore: Sendable {
         let directory = try fileSystem.makeDirectories(path.parent).inode
         let conditions = Conditions(ifMatch: record.ifMatch, ifNoneMatch: record.ifNoneMatch)
         // Looked at before the upload loses its own name, and once more with the commit.
-        var existing: Attributes?
-        do throws(Problem) { existing = try fileSystem.find(path) } catch { if error.status != .notFound { throw error } }
+        let existing = try fileSystem.existing(path)
         if let refusal = conditions.refuseChange(existing) { throw refusal }
         if existing?.type == .directory { throw Problem(.isDirectory) }
+        // What is counted already goes out of the sums with the upload's own name, and comes back with the file's.
+        let claim = fileSystem.claim(for: user, replacing: existing)
+        claim?.attach(to: upload.inode)
         try fileSystem.engine { (files) throws(Errno) in try files.retain(upload.inode) }
         defer { fileSystem.release(upload.inode) }
         var changes = AttributeChanges()
@@ -131,11 +133,18 @@ struct UploadStore: Sendable {
             try Self.attribute.withBytes { (name) throws(Errno) in try files.removeExtendedAttribute(upload.inode, name) }
             _ = try files.setAttributes(upload.inode, changes)
         }
+        claim?.hold(record.length)
         try remove(upload)
         let modified = record.modified.map { Timestamp(seconds: $0, nanoseconds: record.modifiedNanoseconds ?? 0) }
         return try fileSystem.publish(upload.inode, as: name, in: directory, modified: modified, keepsMode: record.mode == nil) {
-            conditions.refuseChange($0)
+            conditions.refuseChange($0) ?? claim?.refuses(replacing: $0)
         }
+    }
+
+    /// Where the upload goes.
+    static func path(of record: UploadRecord) throws(Problem) -> RequestPath {
+        guard let bytes = Base64URL.decode(record.path) else { throw notFound }
+        return try RequestPath.parse(text: String(decoding: bytes, as: UTF8.self))
     }
 
     private func digest(_ upload: Upload) throws(Problem) -> String {

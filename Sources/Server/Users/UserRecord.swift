@@ -19,10 +19,15 @@ package struct UserRecord: Codable, Sendable {
     package var certificates: [ClientCertificate]
     package var grants: [Grant]
     package var quotaBytes: UInt64?
+    /// Files that the user writes have the group `UsageLedger.firstGroup` and this; no other user of the file system has it. Nil in records of
+    /// older versions, until they are read.
+    package var number: UInt32?
     package var requestsPerSecond: Int?
     /// Seconds since 1970.
     package var created: Int64
     package var isRevoked: Bool
+
+    static let largestNumber: UInt32 = 1 << 24
 }
 
 /// A user as requests meet it: immutable, replaced as a whole.
@@ -35,9 +40,15 @@ final class User: Sendable {
     private let certificates: Set<Digest32>
 
     var name: String { record.name }
+    /// Of the files that the user writes.
+    let group: UInt32
 
     init(_ record: UserRecord) throws(Failure) {
         self.record = record
+        guard let number = record.number, number <= UserRecord.largestNumber else {
+            throw Failure(.damaged, "the user has no number", object: record.name)
+        }
+        group = UsageLedger.firstGroup + number
         guard let key = Base64URL.decode(record.publicKey).flatMap({ UserPublicKey(rawBytes: $0) }) else {
             throw Failure(.damaged, "the user's key cannot be read", object: record.name)
         }

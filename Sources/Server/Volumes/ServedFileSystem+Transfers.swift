@@ -53,22 +53,25 @@ extension ServedFileSystem {
         return Transferred(metadata: FileMetadata(attributes, name: newName), isNew: !existed)
     }
 
-    /// Of one file, whole or nothing; durable when it returns.
-    func copy(_ from: RequestPath, to: RequestPath, overwrites: Bool) throws(Problem) -> Transferred {
+    /// Of one file, whole or nothing; durable when it returns. The copy is written by the user.
+    func copy(_ from: RequestPath, to: RequestPath, overwrites: Bool, by user: User) throws(Problem) -> Transferred {
         guard let name = to.components.last else { throw Problem(.isDirectory) }
         let source = try find(from, retaining: true)
         defer { release(source.inode) }
         guard source.type == .regular else { throw Problem(.conflict, "not-a-file", "only files are copied") }
         if from.namesDirectory || to.namesDirectory { throw Problem(.notDirectory) }
+        let claim = try claim(for: user, replacing: to)
+        try claim?.grow(by: source.sizeBytes)
         let directory = try makeDirectories(to.parent).inode
-        let inode = try makeUnnamed(directory, mode: source.permissions)
+        let inode = try makeUnnamed(directory, mode: source.permissions, group: user.group)
         defer { release(inode) }
+        claim?.attach(to: inode)
         let copied = try engine { (files) throws(Errno) in
             try files.copyRange(from: source.inode, at: 0, to: inode, at: 0, length: source.sizeBytes)
         }
         guard copied == source.sizeBytes else { throw Problem(.conflict, "conflict", "the file was changed while it was copied") }
         let published = try publish(inode, as: name, in: directory, modified: source.modificationTime, keepsMode: false) { existing in
-            existing == nil || overwrites ? nil : Problem(.fileExists)
+            existing == nil || overwrites ? claim?.refuses(replacing: existing) : Problem(.fileExists)
         }
         return Transferred(metadata: FileMetadata(published.attributes, name: name), isNew: published.isNew)
     }

@@ -19,8 +19,8 @@ final class ServedFileSystem: Sendable {
     let volume: Volume
     /// The key of the path pseudonyms in the audit log.
     let filenameSalt: SecretBytes
-    let quotaBytes: UInt64?
-    let usage = Atomic<UInt64>(0)
+    let usage: UsageLedger
+    private let quota: Mutex<UInt64?>
     /// Distinguishes volumes in the decrypted cache.
     let cacheNumber: UInt64
     /// What is being uploaded in parts.
@@ -32,15 +32,21 @@ final class ServedFileSystem: Sendable {
 
     private static let lastCacheNumber = Atomic<UInt64>(0)
 
-    init(name: String, volume: Volume, filenameSalt: SecretBytes, quotaBytes: UInt64?) {
+    init(name: String, volume: Volume, filenameSalt: SecretBytes, quotaBytes: UInt64?, usage: UsageLedger) {
         self.name = name
         self.volume = volume
         self.filenameSalt = filenameSalt
-        self.quotaBytes = quotaBytes
+        quota = Mutex(quotaBytes)
+        self.usage = usage
         cacheNumber = Self.lastCacheNumber.wrappingAdd(1, ordering: .relaxed).newValue
     }
 
     var files: FileSystem { volume.fileSystem }
+
+    /// The most bytes that its files may have together; nil for any number.
+    var quotaBytes: UInt64? { quota.withLock { $0 } }
+
+    func setQuota(_ bytes: UInt64?) { quota.withLock { $0 = bytes } }
 
     func setObserver(_ new: (any ChangeObserver)?) { observer.withLock { $0 = new } }
 
@@ -119,9 +125,21 @@ extension ServedFileSystem {
 
 // MARK: Writing
 extension ServedFileSystem {
-    /// A file without a name in the directory's place; `discard` it, or `publish` it.
-    func makeUnnamed(_ directory: InodeID, mode: UInt32) throws(Problem) -> InodeID {
-        try engine { (files) throws(Errno) in try files.makeUnnamed(directory, mode: mode, caller: caller).inode }
+    /// A file without a name in the directory's place; `discard` it, or `publish` it. Its group says who wrote it.
+    func makeUnnamed(_ directory: InodeID, mode: UInt32, group: UInt32) throws(Problem) -> InodeID {
+        try engine { (files) throws(Errno) in
+            let made = try files.makeUnnamed(directory, mode: mode, caller: Caller(uid: caller.uid, gid: group))
+            if made.gid != group {
+                // A directory whose set-group-ID bit was set through a mount.
+                var changes = AttributeChanges()
+                changes.gid = group
+                do throws(Errno) { _ = try files.setAttributes(made.inode, changes) } catch {
+                    files.forget(made.inode, count: 1)
+                    throw error
+                }
+            }
+            return made.inode
+        }
     }
 
     func write(_ inode: InodeID, at offset: UInt64, _ bytes: UnsafeRawBufferPointer) throws(Problem) {
