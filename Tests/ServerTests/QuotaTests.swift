@@ -151,7 +151,11 @@ import Testing
             #expect(try used(fixture) == 700_000)
             // Over what is there: its size is free as soon as it is gone.
             let third = try #require(try await create(session, "/f", 900_000).headers.first(name: "Location"))
-            #expect(try await patch(session, third, 0, 900_000).status == 204)
+            // Two that are to replace the same file do not both get its room.
+            let fourth = try #require(try await create(session, "/f", 600_000).headers.first(name: "Location"))
+            #expect(try await patch(session, third, 0, 500_000).status == 204)
+            #expect(try await patch(session, fourth, 0, 500_001).code == "quota-exceeded")
+            #expect(try await patch(session, third, 500_000, 400_000).status == 204)
             #expect(try used(fixture) == 900_000)
         }
     }

@@ -78,7 +78,9 @@ extension APIResponder {
         // An upload that would not fit is not begun. Nothing is held for one that is: its parts are, as they come.
         let path = try UploadStore.path(of: record)
         call.note(path, caller)
-        let whole = try await server.threads.run { () throws(Problem) in try store.fileSystem.claim(for: user, replacing: path) }
+        let whole = try await server.threads.run { () throws(Problem) in
+            try store.fileSystem.claim(for: user, replacing: path, inParts: true)
+        }
         try whole?.grow(by: length)
         let announced = withContent ? call.headers[.contentLength].flatMap { UInt64($0) } : 0
         return .receive { body in
@@ -139,7 +141,7 @@ extension APIResponder {
         call.note(path, caller)
         // What does not fit is refused before it is sent; the last word falls as it is written.
         let fits = try await server.threads.run { () throws(Problem) in
-            try store.fileSystem.claim(for: caller.user, replacing: path)
+            try store.fileSystem.claim(for: caller.user, replacing: path, inParts: true)
         }
         if let announced { try fits?.grow(by: announced) }
         return .receive { body in try await self.receive(body, for: upload, caller, checksum: checksum, announced: announced, call.notes) }
@@ -161,7 +163,9 @@ extension APIResponder {
         var upload = try await threads.run { () throws(Problem) in try store.find(found.id, user: user, now: now) }
         guard upload.offset == found.offset else { throw Self.offsetMismatch(upload) }
         let path = try UploadStore.path(of: upload.record)
-        let claim = try await threads.run { () throws(Problem) in try store.fileSystem.claim(for: caller.user, replacing: path) }
+        let claim = try await threads.run { () throws(Problem) in
+            try store.fileSystem.claim(for: caller.user, replacing: path, inParts: true)
+        }
         claim?.attach(to: upload.inode)
         if let announced { try claim?.grow(by: announced) }
         var pending = ByteBuffer()

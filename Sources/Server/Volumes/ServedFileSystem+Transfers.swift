@@ -60,7 +60,7 @@ extension ServedFileSystem {
         defer { release(source.inode) }
         guard source.type == .regular else { throw Problem(.conflict, "not-a-file", "only files are copied") }
         if from.namesDirectory || to.namesDirectory { throw Problem(.notDirectory) }
-        let claim = try claim(for: user, replacing: to)
+        let claim = try claim(for: user, replacing: to, inParts: false)
         try claim?.grow(by: source.sizeBytes)
         let directory = try makeDirectories(to.parent).inode
         let inode = try makeUnnamed(directory, mode: source.permissions, group: user.group)

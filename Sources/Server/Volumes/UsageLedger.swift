@@ -30,6 +30,10 @@ final class UsageLedger: UsageObserver {
         /// What goes with the file that is replaced: in all, and of the user's.
         var credit: UInt64
         var userCredit: UInt64
+        /// Of an upload in parts, in the place of a credit: what it has counts as it comes, so until it replaces something that allows this one,
+        /// and no other, so much more.
+        var allowance: UInt64 = 0
+        var userAllowance: UInt64 = 0
         var inode: InodeID?
 
         var net: UInt64 { bytes > credit ? bytes - credit : 0 }
@@ -170,15 +174,20 @@ final class QuotaClaim: Sendable {
     private let group: UInt32
     private let limits: Limits
 
-    /// - Parameter existing: what is replaced, as far as can be told now.
-    init(_ ledger: UsageLedger, group: UInt32, limits: Limits, replacing existing: Attributes?) {
+    /// - Parameters:
+    ///   - existing: what is replaced, as far as can be told now.
+    ///   - inParts: what is written has a name and counts at once, long before it replaces anything.
+    init(_ ledger: UsageLedger, group: UInt32, limits: Limits, replacing existing: Attributes?, inParts: Bool) {
         self.ledger = ledger
         self.group = group
         self.limits = limits
         let credit = Self.credit(existing, group)
         id = ledger.state.withLock { state in
             state.lastClaim += 1
-            state.claims[state.lastClaim] = UsageLedger.Claim(group: group, credit: credit.all, userCredit: credit.user)
+            state.claims[state.lastClaim] =
+                inParts
+                ? UsageLedger.Claim(group: group, credit: 0, userCredit: 0, allowance: credit.all, userAllowance: credit.user)
+                : UsageLedger.Claim(group: group, credit: credit.all, userCredit: credit.user)
             return state.lastClaim
         }
     }
@@ -202,10 +211,10 @@ final class QuotaClaim: Sendable {
             state.change(id) { $0.bytes = $0.bytes.addingReportingOverflow(bytes).overflow ? .max : $0.bytes + bytes }
             guard let claim = state.claims[id] else { return nil }
             var problem: Problem?
-            if claim.net > before.net, Self.exceeds(state.total, state.claimed, limits.fileSystemBytes) { problem = Self.refusal }
-            if claim.userNet > before.userNet,
-                Self.exceeds(state.groups[group] ?? 0, state.claimedByGroup[group] ?? 0, limits.userBytes)
-            {
+            let total = state.total - Int64(clamping: claim.allowance)
+            if claim.net > before.net, Self.exceeds(total, state.claimed, limits.fileSystemBytes) { problem = Self.refusal }
+            let own = (state.groups[group] ?? 0) - Int64(clamping: claim.userAllowance)
+            if claim.userNet > before.userNet, Self.exceeds(own, state.claimedByGroup[group] ?? 0, limits.userBytes) {
                 problem = Self.userRefusal
             }
             if problem != nil { state.change(id) { $0.bytes = before.bytes } }
@@ -250,16 +259,16 @@ final class QuotaClaim: Sendable {
 
 extension ServedFileSystem {
     /// For what the user is about to write; nil if no quota stands against it.
-    func claim(for user: User, replacing existing: Attributes?) -> QuotaClaim? {
+    func claim(for user: User, replacing existing: Attributes?, inParts: Bool = false) -> QuotaClaim? {
         let limits = QuotaClaim.Limits(fileSystemBytes: quotaBytes, userBytes: user.record.quotaBytes)
         guard limits.fileSystemBytes != nil || limits.userBytes != nil else { return nil }
-        return QuotaClaim(usage, group: user.group, limits: limits, replacing: existing)
+        return QuotaClaim(usage, group: user.group, limits: limits, replacing: existing, inParts: inParts)
     }
 
     /// As above, where what is replaced has that path now.
-    func claim(for user: User, replacing path: RequestPath) throws(Problem) -> QuotaClaim? {
+    func claim(for user: User, replacing path: RequestPath, inParts: Bool) throws(Problem) -> QuotaClaim? {
         guard quotaBytes != nil || user.record.quotaBytes != nil else { return nil }
-        return claim(for: user, replacing: try existing(path))
+        return claim(for: user, replacing: try existing(path), inParts: inParts)
     }
 
     /// What is at the path; nil if nothing is.
