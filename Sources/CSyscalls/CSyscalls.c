@@ -21,7 +21,8 @@ int efs_fallocate(int descriptor, int mode, int64_t offset, int64_t length) {
     return fallocate(descriptor, mode, offset, length);
 }
 
-void efs_keep_freed_memory(int largest_block, int kept) {
+void efs_keep_freed_memory(int largest_block, int kept, int heaps) {
+    mallopt(M_ARENA_MAX, heaps);
     mallopt(M_MMAP_THRESHOLD, largest_block);
     mallopt(M_TRIM_THRESHOLD, kept);
 }

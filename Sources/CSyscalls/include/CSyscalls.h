@@ -16,8 +16,8 @@ int efs_open(int directory, const char *path, int flags, unsigned int mode);
 /// fallocate(2). Returns -1 and sets errno on failure.
 int efs_fallocate(int descriptor, int mode, int64_t offset, int64_t length);
 
-/// mallopt(3): blocks up to `largest_block` bytes come from the heap, and so many free bytes at its end are kept.
-void efs_keep_freed_memory(int largest_block, int kept);
+/// mallopt(3): blocks up to `largest_block` bytes come from one of so many heaps, and `kept` free bytes at its end are kept.
+void efs_keep_freed_memory(int largest_block, int kept, int heaps);
 
 /// pthread_setname_np(3) of the calling thread: what `ps` and `perf` show, at most 15 bytes.
 void efs_name_thread(const char *name);

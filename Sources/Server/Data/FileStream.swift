@@ -31,33 +31,45 @@ struct FileStream: Sendable {
     func write(to writer: inout any ResponseBodyWriter) async throws {
         let pieceBytes = UInt64(DecryptedCache.pieceBytes)
         var position = range.lowerBound
-        // Read ahead, the next one first. Each holds the file, so it may outlive this.
-        var reading: [Task<Result<ByteBuffer, Problem>, Never>] = []
-        defer { for task in reading { task.cancel() } }
-        while position < range.upperBound || !reading.isEmpty {
-            while position < range.upperBound, reading.count < Self.readAheadCount {
-                let start = position
-                reading.append(
-                    Task {
-                        do throws(Problem) { return .success(try await read(at: start)) } catch { return .failure(error) }
-                    })
+        // The next ones, in their order.
+        var pieces: [Piece] = []
+        while position < range.upperBound || !pieces.isEmpty {
+            while position < range.upperBound, pieces.count < Self.readAheadCount {
+                pieces.append(piece(at: position))
                 position = (position / pieceBytes + 1) * pieceBytes
             }
-            try await writer.write(try await reading.removeFirst().value.get())
+            switch pieces.removeFirst() {
+            case .ready(let bytes): try await writer.write(bytes)
+            case .reading(let task): try await writer.write(try await task.value.get())
+            }
         }
         try await writer.finish(nil)
     }
 
     private static let readAheadCount = 3
 
-    /// From `position` to the end of its piece, or of the range. Fails when the file was changed in place meanwhile (through a mount):
-    /// what was sent so far is of another state.
-    private func read(at position: UInt64) async throws(Problem) -> ByteBuffer {
+    private enum Piece {
+        case ready(ByteBuffer)
+        /// It holds the file, so it may outlive the stream.
+        case reading(Task<Result<ByteBuffer, Problem>, Never>)
+    }
+
+    /// From `position` to the end of its piece, or of the range: from memory, or on its way.
+    private func piece(at position: UInt64) -> Piece {
         let pieceBytes = UInt64(DecryptedCache.pieceBytes)
         let start = position / pieceBytes * pieceBytes
         let wanted = Int(position - start)..<Int(min(range.upperBound, start + pieceBytes) - start)
         let key = attributes.cacheKey(fileSystem, piece: position / pieceBytes)
-        if cache.isEnabled, let bytes = cache.read(key, wanted, now: clock.monotonic()) { return bytes }
+        if cache.isEnabled, let bytes = cache.read(key, wanted, now: clock.monotonic()) { return .ready(bytes) }
+        return .reading(
+            Task {
+                do throws(Problem) { return .success(try await read(wanted, from: start, key)) } catch { return .failure(error) }
+            })
+    }
+
+    /// Fails when the file was changed in place meanwhile (through a mount): what was sent so far is of another state.
+    private func read(_ wanted: Range<Int>, from start: UInt64, _ key: DecryptedCache.Key) async throws(Problem) -> ByteBuffer {
+        let pieceBytes = UInt64(DecryptedCache.pieceBytes)
         let (fileSystem, opened, inode, cache, clock) = (fileSystem, attributes, file.inode, cache, clock)
         return try await threads.run { () throws(Problem) in
             // The whole piece, if it is to be kept.
