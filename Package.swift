@@ -93,7 +93,10 @@ let engineTargets: [Target] = [
         ["FileSystem", "MetadataStore", "ChunkStore", "Log", "Records", "Sealing", "BlobStorage", "Syscalls"]),
     tests("GoldenVolumeTests", ["FileSystem", "KeyManagement", "Sealing", "Syscalls"]),
     .target(name: "LinuxTesting", dependencies: ["Syscalls", "CSyscalls"], path: "Tests/LinuxTesting", swiftSettings: strict),
-    tests("VolumeTests", ["FileSystem", "Log", "KeyManagement", "BlobStorage", "Sealing", "Syscalls", "LinuxTesting"]),
+    .target(name: "DiskSimulation", dependencies: ["BlobStorage", "Syscalls"], path: "Tests/DiskSimulation", swiftSettings: strict),
+    tests(
+        "VolumeTests",
+        ["FileSystem", "Log", "Tables", "KeyManagement", "BlobStorage", "Sealing", "Syscalls", "LinuxTesting", "DiskSimulation"]),
     tests("ArchiveTests", ["Archive", "FileSystem", "MetadataStore", "ChunkStore", "Sealing", "Syscalls", "CSyscalls"]),
     tests("FUSETests", ["FUSE", "Syscalls", "LinuxTesting"]),
     tests(
