@@ -35,7 +35,7 @@ import Testing
     /// What a fault has done so far.
     private final class Fault: Sendable {
         private let state = Mutex<(passed: Int, hits: [SimulatedDisk.Call])>((0, []))
-        private let kind: Kind
+        let kind: Kind
         private let after: Int
 
         init(_ kind: Kind, after: Int) {
@@ -89,7 +89,11 @@ import Testing
             do {
                 let error = try run.runFaulty(step)
                 let hits = fault.hits[before...]
-                if step.promises, hits.contains(where: \.isSync) { #expect(error != nil, "\(place): a sync failed and nobody was told") }
+                // A table that found no room is written once more, as another blob, with the room that was kept: that is no lie.
+                let mayWriteAgain = fault.kind.error != .ioError && (step == .checkpoint || step == .remount)
+                if step.promises, !mayWriteAgain, hits.contains(where: \.isSync) {
+                    #expect(error != nil, "\(place): a sync failed and nobody was told")
+                }
                 if wasReadOnly, step.changes, error != nil { #expect(error == .readOnlyFileSystem, "\(place)") }
                 if wasReadOnly, step.changes, error == nil {
                     #expect(run.model.tree == tree, "\(place): the volume should be read-only")
