@@ -25,6 +25,8 @@ package protocol StorageFile: AnyObject, Sendable {
     func tryLock(exclusive: Bool) throws(Errno) -> Bool
     /// flock(2), exclusive; waits.
     func lockWaiting() throws(Errno)
+    /// flock(2) with LOCK_UN: free at once, also while a child that is being started still has a copy of the descriptor.
+    func unlock()
 }
 
 /// What fstat(2) says of a file, as far as it matters here.
@@ -83,6 +85,7 @@ extension OwnedDescriptor: StorageFile {
     }
 
     package func lockWaiting() throws(Errno) { _ = try retrying { flock(rawValue, LOCK_EX) } }
+    package func unlock() { flock(rawValue, LOCK_UN) }
 }
 
 extension OwnedDescriptor: StorageFolder {

@@ -259,4 +259,5 @@ final class SimulatedFile: StorageFile {
     func freeBytes() -> UInt64? { disk.capacity.availableBytes }
     func tryLock(exclusive: Bool) throws(Errno) -> Bool { true }
     func lockWaiting() throws(Errno) {}
+    func unlock() {}
 }

@@ -186,6 +186,22 @@ extension FileSystem {
         try sandbox.open().close()
     }
 
+    /// As a child has that is being started: between fork and exec it holds copies of all descriptors.
+    @Test func aCopyOfTheLockKeepsNobodyOut() throws {
+        let sandbox = try Sandbox()
+        try sandbox.create()
+        let volume = try sandbox.open()
+        let locks = try directoryNames("/proc/self/fd").compactMap(Int32.init).filter { number in
+            var target = [CChar](repeating: 0, count: 4096)
+            guard readlink("/proc/self/fd/\(number)", &target, target.count - 1) > 0 else { return false }
+            return target.withUnsafeBufferPointer { String(cString: $0.baseAddress!) } == sandbox.data + "/efs.lock"
+        }
+        let copies = locks.map { OwnedDescriptor(adopting: dup($0)) }
+        #expect(!copies.isEmpty)
+        try volume.close()
+        try withExtendedLifetime(copies) { try sandbox.open().close() }
+    }
+
     @Test func aForkIsRefused() throws {
         let sandbox = try Sandbox()
         try sandbox.create()

@@ -34,7 +34,10 @@ final class VolumeLock: Sendable {
     func release() {
         // What stays of it would tell whom a reader keeps out that this process does.
         if isExclusive { try? write("") }
-        descriptor.withLock { $0 = nil }
+        descriptor.withLock { held in
+            held?.unlock()
+            held = nil
+        }
     }
 
     private func write(_ text: String) throws(Failure) {
