@@ -49,6 +49,26 @@ import Testing
         for thread in threads { thread.join() }
     }
 
+    /// A spare worker leads when the last of the others is held up, and not while one of them waits for the lead.
+    @Test(.timeLimit(.minutes(1))) func aSpareLeadsWhenNobodyElseWould() {
+        let leadership = Leadership()
+        #expect(leadership.acquire())
+        let (spares, others) = (Counter(), Counter())
+        let spare = WorkerThread(name: "spare") { if leadership.acquireAsSpare() { spares.add() } }
+        let other = WorkerThread(name: "other") { if leadership.acquire() { others.add() } }
+        // The other becomes the deputy, which takes the lead from a leader that is stuck.
+        let stuck = leadership.begin()
+        while others.value == 0 { waitAMoment() }
+        #expect(!leadership.finish(stuck))
+        #expect(spares.value == 0)
+        leadership.release()
+        while spares.value == 0 { waitAMoment() }
+        leadership.end(nil)
+        for thread in [spare, other] { thread.join() }
+        #expect(spares.value == 1 && others.value == 1)
+        #expect(!leadership.acquireAsSpare())
+    }
+
     /// One leader at any time, whoever releases, gets stuck or finishes.
     @Test func neverTwoLeaders() {
         let leadership = Leadership()
